@@ -1,0 +1,332 @@
+"""Backends: inert descriptors. Each finds its engine through an import at prepare."""
+
+from __future__ import annotations
+
+import abc
+import importlib
+from dataclasses import dataclass, fields, replace
+from typing import Any, ClassVar, Literal, final
+
+from difint.engine import Engine
+from difint.errors import (
+    ArgumentError,
+    BackendUnavailableError,
+    UnsupportedError,
+    message,
+    unavailable,
+)
+
+Mode = Literal["forward", "reverse"]
+
+
+class Backend(abc.ABC):
+    """Base class of all backends: a way to differentiate, as plain data.
+
+    Derive a frozen, slotted dataclass, and say in ``engine`` what it can do.
+
+    Attributes:
+        package: the distribution whose version ``python -m difint backends`` shows.
+        extra: the extra of difint that installs it; ``""`` if none is needed.
+    """
+
+    __slots__ = ()
+
+    package: ClassVar[str] = ""
+    extra: ClassVar[str] = ""
+
+    @abc.abstractmethod
+    def engine(self) -> Engine:
+        """Import what is needed, and return the engine's record.
+
+        Raises:
+            BackendUnavailableError: a package that it needs is not installed.
+        """
+
+    def counterpart(self, mode: Mode) -> Backend:
+        """Return the backend that does the same in forward or in reverse mode alone."""
+        engine = self.engine()
+        if getattr(engine, _PRIMITIVE[mode]) is None:
+            text = message(
+                f"{mode}_counterpart",
+                f"{self!r} has no {mode} mode",
+                remedy=_other_backend(mode),
+            )
+            raise UnsupportedError(text)
+        return PrimitiveOnly(self, mode) if engine.pushforward and engine.pullback else self
+
+    def _import(self, package: str, engine: str) -> Any:
+        """Import an engine's module, and explain what to install if ``package`` is missing."""
+        try:
+            importlib.import_module(package)
+        except ModuleNotFoundError as error:
+            if error.name != package:
+                raise
+            raise unavailable(repr(self), package, self.extra) from error
+        return importlib.import_module(engine)
+
+    def __repr__(self) -> str:
+        given = [
+            f"{field.name}={value!r}"
+            for field in fields(self)  # type: ignore[arg-type]  # every subclass is a dataclass
+            if (value := getattr(self, field.name)) != field.default
+        ]
+        return f"{type(self).__name__}({', '.join(given)})"
+
+
+_PRIMITIVE = {"forward": "pushforward", "reverse": "pullback"}
+
+
+def _other_backend(mode: Mode) -> str:
+    return f"Use one that has, e.g. AutoJax(mode={mode!r})."
+
+
+def _check_choice(where: str, name: str, value: Any, choices: tuple[Any, ...]) -> None:
+    if value not in choices:
+        text = message(
+            where,
+            f"{name} is not one of its choices",
+            expected=" or ".join(map(repr, choices)),
+            got=repr(value),
+            remedy=f"Pass {name}={choices[0]!r}.",
+        )
+        raise ArgumentError(text)
+
+
+@final
+@dataclass(frozen=True, slots=True, repr=False)
+class AutoFiniteDiff(Backend):
+    """Differentiate by finite differences: any function, no package, limited accuracy.
+
+    A step in entry ``j`` has the size ``max(rel_step * |x[j]|, abs_step)``.
+
+    Args:
+        scheme: ``"central"``, two evaluations a tangent, relative error about 1e-11 in float64;
+            ``"forward"``, one and 1e-8, with ``f(x)`` for free; ``"complex_step"``, one at full
+            precision, for analytic functions that accept complex arrays.
+        rel_step: the step relative to ``|x|``, without unit; ``None`` for the scheme's optimum
+            at the dtype's precision.
+        abs_step: the least step, in units of ``x``; ``None`` for ``rel_step``.
+
+    Raises:
+        ArgumentError: an unknown scheme, or a step that is not positive.
+
+    >>> import numpy as np, difint as di
+    >>> di.derivative(np.exp, di.AutoFiniteDiff(scheme="complex_step"), 0.0)
+    1.0
+
+    The steps and their errors are those of Dennis and Schnabel, *Numerical Methods for
+    Unconstrained Optimization and Nonlinear Equations* (1996), section 5.4; the complex step is
+    that of Squire and Trapp, SIAM Review 40 (1998).
+    """
+
+    scheme: Literal["central", "forward", "complex_step"] = "central"
+    rel_step: float | None = None
+    abs_step: float | None = None
+
+    package: ClassVar[str] = "numpy"
+
+    def __post_init__(self) -> None:
+        _check_choice(
+            "AutoFiniteDiff", "scheme", self.scheme, ("central", "forward", "complex_step")
+        )
+        for name in ("rel_step", "abs_step"):
+            step = getattr(self, name)
+            if step is not None and not 0 < step < float("inf"):
+                text = message(
+                    "AutoFiniteDiff",
+                    f"{name} is not a step",
+                    expected="a positive number, or None",
+                    got=repr(step),
+                    remedy=f"Leave {name}= out for the optimal step.",
+                )
+                raise ArgumentError(text)
+
+    def engine(self) -> Engine:
+        """Return the engine's record."""
+        from difint.engines.finite_diff import engine
+
+        return engine(self)
+
+
+@final
+@dataclass(frozen=True, slots=True, repr=False)
+class AutoJax(Backend):
+    """Differentiate with JAX, compiled once for each plan.
+
+    ``f`` must be traceable: written with ``jax.numpy``, without Python branches on values.
+
+    Args:
+        mode: ``"forward"`` or ``"reverse"`` to use one primitive alone; ``None`` for the better.
+        x64: compute in 64 bits within the plan, whatever JAX's global flag says.
+
+    Raises:
+        ArgumentError: an unknown mode.
+    """
+
+    mode: Mode | None = None
+    x64: bool = False
+
+    package: ClassVar[str] = "jax"
+    extra: ClassVar[str] = "jax"
+
+    def __post_init__(self) -> None:
+        _check_choice("AutoJax", "mode", self.mode, (None, "forward", "reverse"))
+        _check_choice("AutoJax", "x64", self.x64, (False, True))
+
+    def engine(self) -> Engine:
+        """Return the engine's record."""
+        module = self._import("jax", "difint.engines.jax")
+        engine: Engine = module.engine(self)
+        return engine
+
+    def counterpart(self, mode: Mode) -> AutoJax:
+        """Return the backend that does the same in forward or in reverse mode alone."""
+        if self.mode in (None, mode):
+            return replace(self, mode=mode)
+        remedy = f"Start from {replace(self, mode=None)!r}."
+        raise UnsupportedError(
+            message(f"{mode}_counterpart", f"{self!r} has no {mode} mode", remedy=remedy)
+        )
+
+
+@final
+@dataclass(frozen=True, slots=True, repr=False)
+class SecondOrder(Backend):
+    """Differentiate with ``inner``, and its derivative again with ``outer``.
+
+    Operators of first order use ``inner`` alone. The two must work in one array library, or one
+    of them must be finite differences, which then works in the other's: with
+    ``SecondOrder(AutoFiniteDiff(), AutoJax())``, differences of a compiled gradient.
+
+    Args:
+        outer: the backend of the second derivative.
+        inner: the backend of the first.
+    """
+
+    outer: Backend
+    inner: Backend
+
+    def engine(self) -> Engine:
+        """Return the outer engine, which knows the inner one."""
+        outer, inner = self.outer.engine(), self.inner.engine()
+        if self.outer == self.inner:
+            return outer
+        if outer.complexifies:
+            raise UnsupportedError(self._refusal("a real outer backend", "one with complex steps"))
+        if outer.arrays is not inner.arrays:
+            outer, inner = self._move(outer, inner)
+        return replace(outer, native={}, inner=inner, inplace=outer.inplace and inner.inplace)
+
+    def _move(self, outer: Engine, inner: Engine) -> tuple[Engine, Engine]:
+        """Let a black box work in the other engine's arrays."""
+        if outer.black_box:
+            return replace(outer, arrays=inner.arrays, inplace=inner.inplace), inner
+        if inner.black_box:
+            moved = replace(inner, arrays=outer.arrays, native={}, inplace=outer.inplace)
+            return outer, moved
+        expected = "two backends of one array library, or AutoFiniteDiff() as one of them"
+        got = f"{outer.arrays.name} over {inner.arrays.name}"
+        raise UnsupportedError(self._refusal(expected, got))
+
+    def _refusal(self, expected: str, got: str) -> str:
+        return message(
+            repr(self),
+            "the outer backend cannot differentiate through the inner one",
+            expected=expected,
+            got=got,
+            remedy=f"Use SecondOrder(AutoFiniteDiff(), {self.inner!r}).",
+        )
+
+
+@final
+@dataclass(frozen=True, slots=True, repr=False)
+class PrimitiveOnly(Backend):
+    """Restrict a backend to one primitive, so that all operators take their derived routes.
+
+    Meant for tests: every fallback can be checked with any backend.
+
+    Args:
+        backend: the backend to restrict.
+        mode: ``"forward"`` leaves the pushforward, ``"reverse"`` the pullback.
+
+    Raises:
+        ArgumentError: an unknown mode.
+    """
+
+    backend: Backend
+    mode: Mode
+
+    def __post_init__(self) -> None:
+        _check_choice("PrimitiveOnly", "mode", self.mode, ("forward", "reverse"))
+
+    def engine(self) -> Engine:
+        """Return the engine with one primitive, and nothing native."""
+        engine = self.backend.engine()
+        name = _PRIMITIVE[self.mode]
+        if getattr(engine, name) is None:
+            text = message(
+                repr(self),
+                f"{self.backend!r} has no {name}",
+                remedy=_other_backend(self.mode),
+            )
+            raise UnsupportedError(text)
+        kept = {name: getattr(engine, name)}
+        return replace(engine, **{"pushforward": None, "pullback": None, **kept}, native={})
+
+
+BACKENDS: tuple[type[Backend], ...] = (AutoFiniteDiff, AutoJax)
+"""The backends that differentiate by themselves, for listings."""
+
+
+def check_available(backend: Backend) -> bool:
+    """Tell whether the packages that ``backend`` needs are installed.
+
+    >>> check_available(AutoFiniteDiff())
+    True
+    """
+    try:
+        backend.engine()
+    except BackendUnavailableError:
+        return False
+    return True
+
+
+def check_inplace(backend: Backend) -> bool:
+    """Tell whether ``backend`` differentiates functions ``f(y, x)`` that fill ``y``.
+
+    Raises:
+        BackendUnavailableError: a package that it needs is not installed.
+
+    >>> check_inplace(AutoFiniteDiff())
+    True
+    """
+    return backend.engine().inplace
+
+
+def forward_counterpart(backend: Backend) -> Backend:
+    """Return the backend that does the same in forward mode alone.
+
+    Raises:
+        UnsupportedError: it has no forward mode.
+        BackendUnavailableError: a package that it needs is not installed.
+
+    >>> forward_counterpart(AutoFiniteDiff())
+    AutoFiniteDiff()
+    """
+    return backend.counterpart("forward")
+
+
+def reverse_counterpart(backend: Backend) -> Backend:
+    """Return the backend that does the same in reverse mode alone.
+
+    Raises:
+        UnsupportedError: it has no reverse mode.
+        BackendUnavailableError: a package that it needs is not installed.
+
+    >>> reverse_counterpart(AutoFiniteDiff())
+    Traceback (most recent call last):
+    ...
+    difint.errors.UnsupportedError: reverse_counterpart: AutoFiniteDiff() has no reverse mode
+    Use one that has, e.g. AutoJax(mode='reverse').
+    """
+    return backend.counterpart("reverse")

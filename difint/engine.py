@@ -1,0 +1,134 @@
+"""Engine and Arrays: what a backend brings, as records of functions.
+
+A *primitive* here is staged, so that work at the point is shared between tangents::
+
+    at = engine.pushforward(engine.arrays, problem, value=..., reuse=...)
+    apply = at(x, *contexts)        # what depends on the point alone
+    y, dy = apply(t)                # what depends on the tangent
+
+Everything here speaks the engine's own values: the form in which ``Arrays.lower`` hands over
+``x`` and ``y`` (for NumPy a single array, for JAX a tree of JAX arrays). Contexts are unwrapped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, final
+
+from difint.kinds import Kind
+from difint.trees import Trees
+
+if TYPE_CHECKING:
+    from difint.problem import Form, Lowering, Problem
+
+Apply = Callable[[Any], tuple[Any, Any]]
+"""``t -> (y, result)``; ``y`` is ``None`` where it was not asked for."""
+
+At = Callable[..., Apply]
+"""``(x, *contexts) -> apply``."""
+
+Kernel = Callable[..., tuple[Any, ...]]
+"""``(x, [t,] *contexts) -> (lower orders..., result)``."""
+
+
+Primitive = Callable[..., At]
+"""``(arrays, problem, *, value, reuse=False) -> at``: builds a pushforward or a pullback.
+
+``value`` asks for ``y`` beside the result; without it ``None`` may stand there. ``reuse`` says
+that one ``apply`` will serve many tangents: spend more at the point if that makes each cheaper.
+"""
+
+Native = Callable[..., Callable[..., Any]]
+"""``(arrays, problem, *, value) -> kernel``: builds an operator that the engine brings itself.
+
+``value`` asks for the lower orders. An operator with a tangent is built like a primitive: it
+takes ``reuse`` too, and yields an ``At``.
+"""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Arrays:
+    """One array library as the glue of derived operators uses it.
+
+    Engines of one library share one record: by its identity difint knows that one engine can
+    differentiate through another.
+
+    Attributes:
+        name: the library's name.
+        kinds: the kinds of values accepted for ``x``, ``t`` and contexts.
+        trees: how trees of them are taken apart.
+        lower: turns ``f`` with its arguments into a ``Problem``.
+        matrix: the form of a matrix result: ``(problem, leaf) -> Form``.
+        compile: ``(kernel, args) -> kernel``; with ``args=None`` for a kernel that runs once.
+        attach: ``(kernel, apply, t) -> (t -> kernel(apply, t))``, compiled: for same-point plans.
+        settle: brings a value that fits, but not exactly, into the form that was compiled for.
+        copy: a value that shares no memory with another.
+        one: the unit seed of a scalar.
+        ravel: a value as a vector, in C order.
+        unravel: ``(vector, like) -> value``.
+        inner: the sum of the products of two values' entries.
+        cast: ``(value, like) -> value`` with the dtypes of ``like``.
+        transpose: a matrix, transposed.
+        concatenate: matrices, one under the other.
+        basis: ``(like, start, stop)`` -> the unit tangents of these entries, stacked.
+        batch: ``(apply, seeds) -> (y, rows)``: applies to stacked seeds, a raveled result a row.
+        each: ``(apply, tangents) -> (y, results)``: applies to each of a tuple.
+        chunk: how many seeds are held at once; ``None`` for all.
+    """
+
+    name: str
+    kinds: tuple[Kind, ...]
+    trees: Trees
+    lower: Callable[[Lowering], Problem]
+    matrix: Callable[[Problem, Any], Form]
+    compile: Callable[[Callable[..., Any], tuple[Any, ...] | None], Callable[..., Any]]
+    attach: Callable[[Callable[..., Any], Apply, Any], Callable[..., Any]]
+    settle: Callable[[Any], Any]
+    copy: Callable[[Any], Any]
+    one: Callable[[Any], Any]
+    ravel: Callable[[Any], Any]
+    unravel: Callable[[Any, Any], Any]
+    inner: Callable[[Any, Any], Any]
+    cast: Callable[[Any, Any], Any]
+    transpose: Callable[[Any], Any]
+    concatenate: Callable[[list[Any]], Any]
+    basis: Callable[[Any, int, int], Any]
+    batch: Callable[[Apply, Any], tuple[Any, Any]]
+    each: Callable[[Apply, tuple[Any, ...]], tuple[Any, tuple[Any, ...]]]
+    chunk: int | None = None
+
+
+def _no_native() -> Mapping[str, Native]:
+    return MappingProxyType({})
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """What one backend can do. One of the two primitives at least must be there.
+
+    Attributes:
+        arrays: the array library that it works in.
+        pushforward: builds the primitive ``t -> J t``.
+        pullback: builds the primitive ``t -> J^T t``.
+        native: builders of the operators that beat the derived route, by operator name.
+        inplace: functions ``f(y, x, *contexts)`` are accepted.
+        black_box: it differentiates by calling ``f`` and by real array arithmetic alone, so
+            that it can work within any other engine's arrays.
+        complexifies: it calls ``f`` with complex numbers, which another engine's derivative
+            does not take.
+        inner: the engine of the inner derivative in second-order operators, and of first-order
+            operators; ``None`` for this one.
+    """
+
+    arrays: Arrays
+    pushforward: Primitive | None = None
+    pullback: Primitive | None = None
+    native: Mapping[str, Native] = field(default_factory=_no_native)
+    inplace: bool = False
+    black_box: bool = False
+    complexifies: bool = False
+    inner: Engine | None = None

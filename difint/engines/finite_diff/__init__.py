@@ -1,0 +1,42 @@
+"""Finite differences and complex steps.
+
+Sources: Dennis and Schnabel, *Numerical Methods for Unconstrained Optimization and Nonlinear
+Equations* (1996), section 5.4, for the steps; Brown and Saad, SIAM J. Sci. Stat. Comput. 11
+(1990), for the step along a tangent; Squire and Trapp, SIAM Review 40 (1998), and for second
+order Lai and Crassidis, J. Comput. Appl. Math. 219 (2008), for complex steps.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from difint.engine import Engine, Native
+from difint.engines.finite_diff import first_order, second_order, steps
+from difint.host import NUMPY_ARRAYS
+
+if TYPE_CHECKING:
+    from difint.backends import AutoFiniteDiff
+
+_NATIVE: dict[str, Native] = {
+    "derivative": first_order.derivative,
+    "gradient": first_order.gradient,
+    "jacobian": first_order.jacobian,
+    "second_derivative": second_order.second_derivative,
+    "hvp": second_order.hvp,
+    "hessian": second_order.hessian,
+}
+
+
+def engine(backend: AutoFiniteDiff) -> Engine:
+    """Make the engine's record."""
+    rule = steps.first_order(backend.scheme, backend.rel_step, backend.abs_step)
+    complexifies = backend.scheme == "complex_step"
+    return Engine(
+        arrays=NUMPY_ARRAYS,
+        pushforward=partial(first_order.pushforward, rule),
+        native={name: partial(build, rule) for name, build in _NATIVE.items()},
+        inplace=True,
+        black_box=not complexifies,
+        complexifies=complexifies,
+    )

@@ -1,0 +1,77 @@
+"""Step sizes: as small as the rounding of ``f`` allows, as large as its curvature allows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, final
+
+import numpy as np
+
+from difint.errors import UnsupportedError, message
+from difint.problem import Problem
+
+# The power of the machine epsilon that balances truncation against rounding: a central
+# difference errs by h^2 + eps / h, a forward one by h + eps / h; differenced twice, by
+# h^2 + eps / h^2 and h + eps / h^2. A complex step has no rounding to balance: its square must
+# vanish beside 1.
+_FIRST = {"central": 1 / 3, "forward": 1 / 2, "complex_step": 3 / 2}
+_SECOND = {"central": 1 / 4, "forward": 1 / 3}
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """How far to step, and with which scheme.
+
+    Attributes:
+        scheme: ``"central"``, ``"forward"`` or ``"complex_step"``.
+        rel_step: the step relative to ``|x|``; ``None`` for the optimum.
+        abs_step: the least step; ``None`` for ``rel_step``.
+        powers: the optimum of each scheme, as a power of the machine epsilon.
+    """
+
+    scheme: str
+    rel_step: float | None
+    abs_step: float | None
+    powers: dict[str, float]
+
+    def sizes(self, problem: Problem) -> Callable[[Any], Any]:
+        """Build ``vector -> step of each entry``, for the precision of ``x`` and ``y``."""
+        rel = self.rel_step or _epsilon(problem) ** self.powers[self.scheme]
+        least = self.abs_step or rel
+
+        def sizes(vector: Any) -> Any:
+            space = vector.__array_namespace__()
+            return space.maximum(rel * space.abs(vector), vector.dtype.type(least))
+
+        return sizes
+
+
+def first_order(scheme: str, rel_step: float | None, abs_step: float | None) -> Steps:
+    """Make the steps of first derivatives."""
+    return Steps(scheme, rel_step, abs_step, _FIRST)
+
+
+def second_order(steps: Steps) -> tuple[Steps, Steps]:
+    """Make the steps ``(outer, inner)`` of a difference of differences."""
+    if steps.scheme == "complex_step":
+        return Steps("central", None, None, _FIRST), steps
+    wide = replace(steps, powers=_SECOND)
+    return wide, wide
+
+
+def _epsilon(problem: Problem) -> float:
+    """Get the coarsest machine epsilon among the leaves of ``x`` and ``y``."""
+    dtypes = {leaf.numpy_dtype for form in (problem.x_form, problem.y_form) for leaf in form.leaves}
+    for dtype in dtypes:
+        if dtype.kind != "f":
+            text = message(
+                problem.source.operator,
+                f"finite differences in {dtype} mean nothing",
+                expected="float16, float32, float64 or longdouble",
+                got=str(dtype),
+                remedy="Use AutoJax(), or convert x to float32.",
+            )
+            raise UnsupportedError(text)
+    return max(float(np.finfo(dtype).eps) for dtype in dtypes)

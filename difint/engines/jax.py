@@ -1,0 +1,334 @@
+"""JAX: both primitives, traced and compiled once a plan.
+
+``f`` is traced to a jaxpr when it is lowered, and never called again: derivatives are taken of
+the jaxpr, and the whole operator is one ``jax.jit``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.extend.core import jaxpr_as_fun
+from jax.tree_util import Partial
+
+from difint.checks import check_returned
+from difint.engine import Apply, Arrays, At, Engine
+from difint.errors import ArgumentError, PreparationMismatchError, message
+from difint.kinds import JAX, NUMPY, PYTHON, Kind, Leaf
+from difint.problem import Convert, Form, Lowering, Problem, plain_form, single
+from difint.signature import Argument, argument
+from difint.trees import Trees
+
+if TYPE_CHECKING:
+    from difint.backends import AutoJax
+
+KINDS = (PYTHON, NUMPY, JAX)
+
+
+def _paths(value: Any) -> list[str]:
+    keyed, _ = jax.tree_util.tree_flatten_with_path(value)
+    return [jax.tree_util.keystr(path) for path, _ in keyed]
+
+
+TREES = Trees(flatten=jax.tree.flatten, unflatten=jax.tree.unflatten, paths=_paths)
+
+
+def _leave_of(leaf: Leaf) -> Convert | None:
+    """Get what turns a JAX array into a leaf of this kind: C functions, without a frame."""
+    if leaf.kind == "jax":
+        return None
+    if leaf.kind == "python":
+        return float
+    return np.array if leaf.shape else leaf.numpy_dtype.type
+
+
+def _form(one: Argument) -> Form:
+    """Make the form of the values that ``one`` describes: JAX takes them as they are."""
+    if one.structure is None:
+        return Form(one, single, None, _leave_of(one.leaves[0]), single)
+    structure, finish = one.structure, [_leave_of(leaf) for leaf in one.leaves]
+
+    def unpack(tree: Any) -> Any:
+        leaves, got = TREES.flatten(tree)
+        if got != structure:
+            raise ValueError(str(structure))
+        return leaves
+
+    def leave(tree: Any) -> Any:
+        parts = zip(finish, jax.tree.leaves(tree), strict=True)
+        return TREES.unflatten(structure, [leaf if f is None else f(leaf) for f, leaf in parts])
+
+    return Form(one, unpack, None, leave if any(finish) else None, jax.tree.leaves)
+
+
+def _matrix(problem: Problem, leaf: Leaf) -> Form:
+    return plain_form(leaf, None, _leave_of(leaf))
+
+
+def _lower(x64: bool, lowering: Lowering) -> Problem:
+    """Trace ``f`` once, to a jaxpr."""
+    values = [context.value for context in lowering.contexts]
+    operator, described = lowering.operator, lowering.described
+    _check_precision(x64, operator, [("x", lowering.x, False)])
+    _check_precision(x64, operator, [(f"context {i}", v, True) for i, v in enumerate(values)])
+    trace = _scoped(x64, jax.make_jaxpr(lowering.f, return_shape=True))
+    jaxpr, y = trace(lowering.x, *values)
+    one = check_returned(operator, y, TREES, (_shaped(described),), tree=lowering.tree)
+    leaves, structure = TREES.flatten(lowering.x)
+    avals = jaxpr.in_avals[: len(leaves)]
+    x = structure.unflatten([jax.ShapeDtypeStruct(aval.shape, aval.dtype) for aval in avals])
+    return Problem(_call_of(jaxpr, y), x, y, _form(described), _form(one), lowering)
+
+
+def _call_of(jaxpr: Any, y: Any) -> Callable[..., Any]:
+    """Make a function on trees of a jaxpr on leaves."""
+    run, structure = jaxpr_as_fun(jaxpr), jax.tree.structure(y)
+
+    def call(x: Any, *contexts: Any) -> Any:
+        return jax.tree.unflatten(structure, run(*jax.tree.leaves((x, *contexts))))
+
+    return call
+
+
+def _shaped(x: Argument) -> Kind:
+    """Make the kind of the abstract outputs of ``f``, whose results are of the kind of ``x``."""
+    kinds = {leaf.kind for leaf in x.leaves}
+    device = next((leaf.device for leaf in x.leaves if leaf.kind == "jax"), None)
+
+    def leaf(value: Any) -> Leaf:
+        if "jax" in kinds:
+            return Leaf("jax", value.shape, value.dtype, device)
+        if kinds == {"python"} and value.shape == () and value.dtype == np.float64:
+            return Leaf("python", (), float)
+        return Leaf("numpy", value.shape, value.dtype)
+
+    return Kind("abstract", lambda v: isinstance(v, jax.ShapeDtypeStruct), leaf, lambda v: None)
+
+
+def _check_precision(x64: bool, operator: str, named: list[tuple[str, Any, bool]]) -> None:
+    """Refuse arrays that JAX would silently cut to 32 bits; Python scalars may be weak."""
+    narrow = not (x64 or jax.config.jax_enable_x64)
+    for name, value, weak in named:
+        one = argument(name, value, TREES, KINDS)
+        for path, leaf in zip(one.paths, one.leaves, strict=True):
+            if weak and leaf.kind == "python":
+                continue
+            wide = leaf.numpy_dtype.itemsize > _WIDEST[leaf.numpy_dtype.kind]
+            if narrow and leaf.numpy_dtype in _CUT:
+                _refuse_narrow(operator, path, leaf)
+            if wide:
+                remedy = f"Convert it: {path}.astype(numpy.float64)."
+                text = message(operator, f"{path}: JAX has no {leaf.dtype}", remedy=remedy)
+                raise ArgumentError(text)
+
+
+_CUT = frozenset(map(np.dtype, ("float64", "int64", "uint64", "complex128")))
+_WIDEST = defaultdict(lambda: 8, {"c": 16})
+
+
+def _refuse_narrow(operator: str, path: str, leaf: Leaf) -> None:
+    short = str(leaf.numpy_dtype).replace("128", "64x").replace("64", "32").replace("32x", "64")
+    text = message(
+        operator,
+        f"{path} would lose precision: JAX is in 32-bit mode",
+        expected="32-bit numbers, or JAX in 64-bit mode",
+        got=f"{leaf.numpy_dtype}",
+        remedy="Use AutoJax(x64=True), or set jax.config.update('jax_enable_x64', True) first; "
+        f"or pass {short} if that is enough.",
+    )
+    raise ArgumentError(text)
+
+
+def _scoped(x64: bool, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Run a function in 64-bit mode if the backend asks for it."""
+    if not x64:
+        return function
+
+    def run(*args: Any) -> Any:
+        with jax.enable_x64(True):
+            return function(*args)
+
+    return run
+
+
+def _compile(
+    x64: bool, kernel: Callable[..., Any], args: tuple[Any, ...] | None
+) -> Callable[..., Any]:
+    """Compile for arguments like ``args``, now; run once without compiling if there are none."""
+    if args is None:
+        return _scoped(x64, kernel)
+    wide = bool(jax.config.jax_enable_x64)
+
+    def traced(*args: Any) -> Any:
+        # JAX comes here a second time when its configuration is no longer that of prepare.
+        if not x64 and bool(jax.config.jax_enable_x64) is not wide:
+            _refuse_mode(wide)
+        return kernel(*args)
+
+    compiled = _scoped(x64, jax.jit(traced))
+    if not any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(args)):
+        jax.block_until_ready(compiled(*args))
+    return compiled
+
+
+def _refuse_mode(wide: bool) -> None:
+    bits = {True: "64-bit mode", False: "32-bit mode"}
+    text = message(
+        "execute",
+        "JAX's precision mode has changed since this plan was prepared",
+        expected=bits[wide],
+        got=bits[not wide],
+        remedy="Prepare again in this mode, or prepare with AutoJax(x64=True).",
+    )
+    raise PreparationMismatchError(text)
+
+
+def _attach(x64: bool, kernel: Callable[..., Any], apply: Apply, t: Any) -> Callable[..., Any]:
+    """Compile for tangents like ``t``; the residuals in ``apply`` are arguments if they can be."""
+    if isinstance(apply, Partial):
+        return partial(_compile(x64, kernel, (apply, t)), apply)
+    return _compile(x64, partial(kernel, apply), (t,))
+
+
+def _settle(value: Any) -> Any:
+    """Make weakly typed arrays strong: the plan was compiled for these."""
+
+    def strong(leaf: Any) -> Any:
+        return lax.convert_element_type(leaf, leaf.dtype) if JAX.owns(leaf) else leaf
+
+    return jax.tree.map(strong, value)
+
+
+def _identity(value: Any) -> Any:
+    return value
+
+
+def _one(like: Any) -> Any:
+    return jnp.ones(like.shape, like.dtype)
+
+
+def _ravel(value: Any) -> Any:
+    flat = [jnp.ravel(leaf) for leaf in jax.tree.leaves(value)]
+    return flat[0] if len(flat) == 1 else jnp.concatenate(flat)
+
+
+def _split(vector: Any, like: Any, axis: int) -> list[Any]:
+    """Cut an axis of ``vector`` into a piece for each leaf of ``like``."""
+    stops = np.cumsum([leaf.size for leaf in jax.tree.leaves(like)])[:-1]
+    return jnp.split(vector, stops.tolist(), axis=axis)
+
+
+def _unravel(vector: Any, like: Any) -> Any:
+    leaves, structure = jax.tree.flatten(like)
+    pieces = zip(_split(vector, like, 0), leaves, strict=True)
+    return structure.unflatten([p.reshape(leaf.shape).astype(leaf.dtype) for p, leaf in pieces])
+
+
+def _inner(a: Any, b: Any) -> Any:
+    # Not a dot product: accelerators compute those in reduced precision by default.
+    pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
+    return sum(jnp.sum(one * other) for one, other in pairs)
+
+
+def _cast(value: Any, like: Any) -> Any:
+    return jax.tree.map(lambda leaf, one: jnp.asarray(one, leaf.dtype), like, value)
+
+
+def _basis(like: Any, start: int, stop: int) -> Any:
+    leaves, structure = jax.tree.flatten(like)
+    total, seeds = sum(leaf.size for leaf in leaves), stop - start
+    pieces = zip(_split(jnp.eye(seeds, total, start), like, 1), leaves, strict=True)
+    return structure.unflatten(
+        [piece.reshape(seeds, *leaf.shape).astype(leaf.dtype) for piece, leaf in pieces]
+    )
+
+
+def _batch(apply: Apply, seeds: Any) -> tuple[Any, Any]:
+    y, rows = jax.vmap(apply, out_axes=(None, 0))(seeds)
+    return y, rows.reshape(rows.shape[0], math.prod(rows.shape[1:]))
+
+
+def _each(apply: Apply, tangents: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...]]:
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *tangents)
+    y, results = jax.vmap(apply, out_axes=(None, 0))(stacked)
+    return y, tuple(jax.tree.map(lambda leaf, i=i: leaf[i], results) for i in range(len(tangents)))
+
+
+def _linear(y: Any, linear: Callable[[Any], Any], t: Any) -> tuple[Any, Any]:
+    return y, linear(t)
+
+
+def _pushforward(arrays: Arrays, problem: Problem, *, value: bool, reuse: bool = False) -> At:
+    """Build the JVP; to be reused, the linearization, whose residuals are computed once."""
+
+    def at(x: Any, *contexts: Any) -> Apply:
+        f, x = _at_contexts(problem, contexts), _cast(x, problem.x)
+        if not reuse:
+            return lambda t: jax.jvp(f, (x,), (t,))
+        apply: Apply = Partial(_linear, *jax.linearize(jax.jit(f), x))
+        return apply
+
+    return at
+
+
+def _pullback(arrays: Arrays, problem: Problem, *, value: bool, reuse: bool = False) -> At:
+    """Build the VJP; its residuals are computed once a point."""
+
+    def at(x: Any, *contexts: Any) -> Apply:
+        f, x = _at_contexts(problem, contexts), _cast(x, problem.x)
+        y, pull = jax.vjp(jax.jit(f) if reuse else f, x)
+        apply: Apply = Partial(_linear, y, Partial(_only, pull))
+        return apply
+
+    return at
+
+
+def _only(pull: Callable[[Any], tuple[Any]], t: Any) -> Any:
+    return pull(t)[0]
+
+
+def _at_contexts(problem: Problem, contexts: tuple[Any, ...]) -> Callable[[Any], Any]:
+    return lambda x: problem.call(x, *contexts)
+
+
+@cache
+def _arrays(x64: bool) -> Arrays:
+    """Make the record of JAX's array operations; one for each precision mode."""
+    return Arrays(
+        name="jax",
+        kinds=KINDS,
+        trees=TREES,
+        lower=partial(_lower, x64),
+        matrix=_matrix,
+        compile=partial(_compile, x64),
+        attach=partial(_attach, x64),
+        settle=_settle,
+        copy=_identity,
+        one=_one,
+        ravel=_ravel,
+        unravel=_unravel,
+        inner=_inner,
+        cast=_cast,
+        transpose=jnp.transpose,
+        concatenate=jnp.concatenate,
+        basis=_basis,
+        batch=_batch,
+        each=_each,
+    )
+
+
+def engine(backend: AutoJax) -> Engine:
+    """Make the engine's record."""
+    return Engine(
+        arrays=_arrays(backend.x64),
+        pushforward=None if backend.mode == "reverse" else _pushforward,
+        pullback=None if backend.mode == "forward" else _pullback,
+    )

@@ -1,0 +1,1 @@
+"""The eight operators, one a file."""

@@ -1,0 +1,183 @@
+"""Plans: a kernel bound to a signature, with ``execute``, ``out=``, ``bind`` and ``repr``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+
+from difint.contexts import unwrap
+from difint.delivery import Delivery
+from difint.errors import ArgumentError, message
+from difint.signature import Signature
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class PlanInfo:
+    """What a plan is, for programs; ``repr(plan)`` says the same to people.
+
+    Attributes:
+        operator: the operator's name.
+        backend: the backend, as its constructor call.
+        signature: what ``execute`` requires of its arguments.
+        result: shape and dtype of the result.
+        route: how the operator is obtained, e.g. ``pushforward × 3``.
+        prepare_seconds: what prepare took, in seconds.
+    """
+
+    operator: str
+    backend: str
+    signature: str
+    result: str
+    route: str
+    prepare_seconds: float
+
+
+class Plan:
+    """A prepared operator: what ``prepare_*`` returns.
+
+    A plan is read-only, and any number of threads may execute it at once. It keeps nothing of
+    the numbers that it was prepared with, unless it was prepared for the same point.
+
+    Attributes:
+        info: what the plan is, for programs.
+    """
+
+    __slots__ = (
+        "_contexts_at",
+        "_delivery",
+        "_fits",
+        "_kernel",
+        "_leave",
+        "_settle",
+        "_signature",
+        "info",
+    )
+
+    def __init__(
+        self, info: PlanInfo, signature: Signature, delivery: Delivery, settle: Callable[[Any], Any]
+    ) -> None:
+        wrapped = [one.wrapper is not None for one in signature.arguments]
+        self.info = info
+        self._signature = signature
+        self._delivery = delivery
+        self._settle = settle
+        # What the hot path reads, flat.
+        self._fits = signature.fits
+        self._contexts_at = wrapped.index(True) if any(wrapped) else 0
+        self._kernel = delivery.kernel
+        self._leave = delivery.forms[-1].leave
+
+    @property
+    def route(self) -> str:
+        """How the operator is obtained: ``native``, ``pushforward × 3``, ..."""
+        return self.info.route
+
+    def execute(self, *args: Any, out: Any = None, y: Any = None) -> Any:
+        """Compute the result at new values of the arguments.
+
+        Args:
+            args: the arguments as at prepare: ``x``, for some operators ``t``, then the
+                contexts; a same-point plan takes ``t`` alone.
+            out: a NumPy array (a tree or a tuple of them where the result is one) to fill and
+                return; ``None`` for a fresh result.
+            y: for a plan of an in-place ``f``, an array that is filled with ``f(x)``; ``None``
+                if the value is not wanted.
+
+        Returns:
+            The result, of the kind of ``x``; ``out`` if it was given.
+
+        Raises:
+            PreparationMismatchError: the arguments are not like those of prepare.
+            ArgumentError: ``out`` or ``y`` cannot be filled, or a context is bare.
+        """
+        if not self._fits(*args):
+            return self._unusual(args, out, y, full=False)
+        if self._contexts_at:
+            args = self._unwrap(args)
+        if out is not None or y is not None:
+            return self._delivery.deliver(args, out, y, full=False)
+        leave = self._leave
+        return self._kernel(*args) if leave is None else leave(self._kernel(*args))
+
+    __call__ = execute
+
+    def bind(self, *args: Any, out: Any = None, y: Any = None) -> Callable[[], Any]:
+        """Fix the arguments' memory, and check once.
+
+        Args:
+            args: as for ``execute``; NumPy arrays, whose memory the returned function re-reads
+                at each call. Scalars are fixed.
+            out: as for ``execute``.
+            y: as for ``execute``.
+
+        Returns:
+            ``step()``, which computes at what the arguments hold now; it returns ``out``, or a
+            fresh result without one.
+
+        Raises:
+            PreparationMismatchError: the arguments are not like those of prepare.
+            ArgumentError: ``out`` or ``y`` cannot be filled, or no argument can change.
+        """
+        self._signature.check(args)
+        self._check_memory()
+        values = self._unwrap(args)
+        self._delivery.check(values, out, y)
+        kernel, form = self._kernel, self._delivery.forms[-1]
+        if y is None and type(out) is np.ndarray:
+
+            def step() -> Any:
+                out[...] = np.asarray(kernel(*values))
+                return out
+
+            return step
+        if y is None and out is None and form.leave is None:
+            return lambda: kernel(*values)
+        return lambda: self._delivery.run(values, out, y, full=False)
+
+    def __repr__(self) -> str:
+        info = self.info
+        cost = f"prepared in {info.prepare_seconds * 1e3:.3g} ms"
+        inside = f"{info.signature} -> {info.result}; {info.backend}; {info.route}; {cost}"
+        return f"{type(self).__name__}({inside})"
+
+    def _with_lower(self, args: tuple[Any, ...], out: Any, y: Any) -> Any:
+        """Execute the variant with the lower orders: ``(lower orders..., result)``."""
+        if not self._fits(*args):
+            return self._unusual(args, out, y, full=True)
+        return self._delivery.deliver(self._unwrap(args), out, y, full=True)
+
+    def _unwrap(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        at = self._contexts_at
+        return (*args[:at], *map(unwrap, args[at:])) if at else args
+
+    def _unusual(self, args: tuple[Any, ...], out: Any, y: Any, *, full: bool) -> Any:
+        """Take the arguments that the guard did not know: raise, or run what fits all the same."""
+        traced = self._signature.check(args)
+        values = self._unwrap(args)
+        if not traced:
+            return self._delivery.deliver(tuple(map(self._settle, values)), out, y, full=full)
+        if out is not None or y is not None:
+            text = message(
+                self.info.operator,
+                "out= and y= cannot be filled with traced values",
+                remedy="Leave them out inside a transformation such as jax.jit.",
+            )
+            raise ArgumentError(text)
+        return self._delivery.full(*values) if full else self._kernel(*values)
+
+    def _check_memory(self) -> None:
+        first = self._signature.arguments[0]
+        if any(leaf.kind == "numpy" for leaf in first.leaves):
+            return
+        text = message(
+            self.info.operator,
+            f"bind re-reads {first.name}'s memory, and here {first.name} has none that changes",
+            expected="a NumPy array",
+            got=", ".join(map(str, first.leaves)),
+            remedy="Prepare with NumPy arrays, or call execute.",
+        )
+        raise ArgumentError(text)

@@ -1,0 +1,252 @@
+"""Planner: from a function, a backend and example arguments to a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from difint.checks import (
+    check_backend,
+    check_contexts,
+    check_function,
+    check_point,
+    check_tangent,
+    check_y,
+)
+from difint.contexts import Constant, unwrap
+from difint.delivery import Delivery
+from difint.engine import Arrays, Engine
+from difint.kinds import Leaf
+from difint.operator import Operator
+from difint.plan import PlanInfo
+from difint.primitives import inner_engine
+from difint.problem import Form, Lowering, Problem, repeat_form
+from difint.signature import argument, check_context, make_signature
+from difint.trees import Trees
+
+if TYPE_CHECKING:
+    from difint.backends import Backend
+
+
+def prepare(
+    operator: Operator,
+    f: Callable[..., Any],
+    backend: Backend,
+    args: tuple[Any, ...],
+    *,
+    y: Any,
+    strict: bool = True,
+    same_point: bool = False,
+    once: bool = False,
+) -> Any:
+    """Prepare any operator.
+
+    Args:
+        operator: which.
+        f: the user's function.
+        backend: the user's backend.
+        args: ``x``, then ``t`` if the operator has one, then the contexts, as the user gave them.
+        y: the example output of an in-place ``f``, or ``None``.
+        strict: compare the arguments of ``execute`` with the signature.
+        same_point: fix ``x`` and the contexts; the plan takes ``t`` alone.
+        once: the plan will run once: compiling it would cost more than it saves.
+
+    Returns:
+        The plan.
+    """
+    start = perf_counter()
+    engine = _engine(operator, backend)
+    arrays = engine.arrays
+    stage = _lower(operator, f, engine, args, y)
+    make = _fixed if same_point else _free
+    kernel, full, primal, route = make(operator, engine, stage, once)
+    forms = _forms(operator, stage, arrays)
+    y_form = None if y is None or same_point else stage.problem.y_form
+    delivery = Delivery(operator.name, kernel, full, forms, y_form, primal, arrays.trees)
+    signed = args[1:2] if same_point else args
+    names = _names(operator, args)[1:2] if same_point else _names(operator, args)
+    signature = make_signature(operator.name, names, signed, arrays.trees, arrays.kinds, strict)
+    seconds = perf_counter() - start
+    result = " and ".join(map(str, forms[-1].leaves))
+    info = PlanInfo(operator.name, repr(backend), str(signature), result, route, seconds)
+    return operator.plan(info, signature, delivery, arrays.settle)
+
+
+class _Stage(NamedTuple):
+    """A lowered problem, with its tangent.
+
+    ``args`` are engine's values: ``x``, ``t`` if there is one, contexts unwrapped. ``batch``
+    is the number of tangents in a tuple, ``None`` for a single one. ``enter`` brings a call's
+    leading arguments into engine's values.
+    """
+
+    problem: Problem
+    args: tuple[Any, ...]
+    batch: int | None
+    enter: tuple[Callable[[Any], Any] | None, ...]
+    like: Any
+
+
+def _engine(operator: Operator, backend: Backend) -> Engine:
+    check_backend(operator.name, backend)
+    engine = backend.engine()
+    return engine if operator.order == 2 else inner_engine(engine)
+
+
+def _lower(
+    operator: Operator, f: Callable[..., Any], engine: Engine, args: tuple[Any, ...], y: Any
+) -> _Stage:
+    """Check everything, and lower ``f``."""
+    arrays, name = engine.arrays, operator.name
+    lead = 1 if operator.tangent is None else 2
+    x, contexts = args[0], args[lead:]
+    for position, context in enumerate(contexts):
+        check_context(name, context, position)
+    described = argument("x", x, arrays.trees, arrays.kinds)
+    check_point(operator, described, arrays.kinds)
+    check_contexts(name, contexts, arrays.trees, arrays.kinds)
+    check_function(name, f, 1 + len(contexts), y, engine.inplace)
+    tree = operator.y == "any"
+    problem = arrays.lower(Lowering(name, f, x, described, contexts, y, tree))
+    check_y(operator, problem.y_form.described)
+    values = tuple(map(unwrap, contexts))
+    enter: tuple[Any, ...] = (problem.x_form.enter,)
+    if operator.tangent is None:
+        return _Stage(problem, (*_entered(enter, (x,)), *values), None, enter, None)
+    form, like = _tangent_place(operator, problem)
+    batch = check_tangent(name, args[1], form, arrays.trees, arrays.kinds)
+    enter += ((form if batch is None else repeat_form(form, batch)).enter,)
+    return _Stage(problem, (*_entered(enter, args[:2]), *values), batch, enter, like)
+
+
+def _tangent_place(operator: Operator, problem: Problem) -> tuple[Form, Any]:
+    if operator.tangent == "x":
+        return problem.x_form, problem.x
+    return problem.y_form, problem.y
+
+
+def _entered(enter: tuple[Any, ...], values: tuple[Any, ...]) -> tuple[Any, ...]:
+    pairs = zip(enter, values, strict=True)
+    return tuple(value if convert is None else convert(value) for convert, value in pairs)
+
+
+_Kernels = tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any] | None, str]
+"""Kernel of the result, kernel of all parts, primal if no part is the value, route."""
+
+
+def _free(operator: Operator, engine: Engine, stage: _Stage, once: bool) -> _Kernels:
+    """Make the kernels of a plan that takes all its arguments at ``execute``."""
+    arrays, problem = engine.arrays, stage.problem
+
+    def kernel(value: bool) -> tuple[Callable[..., Any], str]:
+        built, route = operator.build(engine, problem, value=value)
+        return (built if operator.tangent is None else _at_tangent(arrays, built, stage)), route
+
+    def finish(function: Callable[..., Any]) -> Callable[..., Any]:
+        compiled = arrays.compile(function, None if once else stage.args)
+        return _entering(compiled, stage.enter)
+
+    result, route = kernel(value=False)
+    full, _ = kernel(value=True)
+    wanted = problem.source.y is not None and operator.parts[0] != "y"
+    primal = finish(_primal(operator, problem)) if wanted else None
+    return finish(lambda *args: result(*args)[-1]), finish(full), primal, route
+
+
+def _primal(operator: Operator, problem: Problem) -> Callable[..., Any]:
+    if operator.tangent is None:
+        return problem.call
+    return lambda x, t, *contexts: problem.call(x, *contexts)
+
+
+def _at_tangent(arrays: Arrays, at: Callable[..., Any], stage: _Stage) -> Callable[..., Any]:
+    def kernel(x: Any, t: Any, *contexts: Any) -> tuple[Any, Any]:
+        return _apply(arrays, at(x, *contexts), t, stage)
+
+    return kernel
+
+
+def _apply(arrays: Arrays, apply: Callable[..., Any], t: Any, stage: _Stage) -> tuple[Any, Any]:
+    if stage.batch is None:
+        y, result = apply(arrays.cast(t, stage.like))
+        return y, result
+    return arrays.each(apply, tuple(arrays.cast(one, stage.like) for one in t))
+
+
+def _fixed(operator: Operator, engine: Engine, stage: _Stage, once: bool) -> _Kernels:
+    """Make the kernels of a same-point plan: what depends on the point is done here."""
+    arrays, (x, t, *values) = engine.arrays, stage.args
+    problem = _private_caches(stage.problem, arrays.trees)
+    at, route = operator.build(engine, problem, value=True, reuse=True)
+    point = (_copied(arrays.trees, value) for value in (x, *values))
+    apply = arrays.compile(at, None)(*point)
+
+    def finish(kernel: Callable[..., Any]) -> Callable[..., Any]:
+        return _entering(arrays.attach(kernel, apply, t), stage.enter[1:])
+
+    def full(apply: Callable[..., Any], t: Any) -> tuple[Any, Any]:
+        return _apply(arrays, apply, t, stage)
+
+    return finish(lambda *args: full(*args)[-1]), finish(full), None, route
+
+
+def _copied(trees: Trees, value: Any) -> Any:
+    """Copy what the caller may change later."""
+    leaves, structure = trees.flatten(value)
+    copies = [leaf.copy() if isinstance(leaf, np.ndarray) else leaf for leaf in leaves]
+    return trees.unflatten(structure, copies)
+
+
+def _private_caches(problem: Problem, trees: Trees) -> Problem:
+    """Give every call its own caches: the plan's are shared between threads."""
+    written = [not isinstance(context, Constant) for context in problem.source.contexts]
+    if not any(written):
+        return problem
+    inner = problem.call
+
+    def call(x: Any, *values: Any) -> Any:
+        pairs = zip(values, written, strict=True)
+        return inner(x, *(_copied(trees, value) if mine else value for value, mine in pairs))
+
+    return replace(problem, call=call)
+
+
+def _entering(
+    kernel: Callable[..., Any], enter: tuple[Callable[[Any], Any] | None, ...]
+) -> Callable[..., Any]:
+    """Bring a call's leading arguments into engine's values, where they are not."""
+    if not any(enter):
+        return kernel
+    lead = len(enter)
+
+    def entered(*args: Any) -> Any:
+        return kernel(*_entered(enter, args[:lead]), *args[lead:])
+
+    return entered
+
+
+def _forms(operator: Operator, stage: _Stage, arrays: Arrays) -> tuple[Form, ...]:
+    """Make the form of each part of the result."""
+    problem = stage.problem
+    x, y = problem.x_form, problem.y_form
+
+    def form(part: str) -> Form:
+        if part in ("x", "y"):
+            return x if part == "x" else y
+        rows = y if part == "y,x" else x
+        device = x.leaves[0].device
+        shape = (rows.size, x.size)
+        leaf = Leaf(x.leaves[0].kind, shape, rows.leaves[0].numpy_dtype, device)
+        return arrays.matrix(problem, leaf)
+
+    *lower, result = map(form, operator.parts)
+    return (*lower, result if stage.batch is None else repeat_form(result, stage.batch))
+
+
+def _names(operator: Operator, args: tuple[Any, ...]) -> list[str]:
+    lead = ["x"] if operator.tangent is None else ["x", "t"]
+    return lead + ["context"] * (len(args) - len(lead))

@@ -1,0 +1,277 @@
+"""Signature: what a plan requires of its arguments. A hot guard, a cold explanation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, final
+
+from difint.contexts import Context
+from difint.errors import ArgumentError, PreparationMismatchError, message
+from difint.kinds import Kind, Leaf, describe, kind_of
+from difint.trees import Trees
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """What one argument must be.
+
+    Attributes:
+        name: ``x``, ``t``, or the name of the context's wrapper.
+        wrapper: the context's class; ``None`` for ``x`` and ``t``.
+        structure: the tree structure; ``None`` for a single array or scalar.
+        paths: a name for each leaf, beginning with ``name``.
+        leaves: what each leaf must be.
+    """
+
+    name: str
+    wrapper: type[Context] | None
+    structure: Any
+    paths: tuple[str, ...]
+    leaves: tuple[Leaf, ...]
+
+    def fits(self, other: Argument) -> bool:
+        """Tell whether an argument that is ``other`` may stand here."""
+        same = self.wrapper is other.wrapper and self.alike(other)
+        return same and all(map(Leaf.like, self.leaves, other.leaves))
+
+    def alike(self, other: Argument) -> bool:
+        """Tell whether both are leaves, or trees of one structure."""
+        if self.structure is None or other.structure is None:
+            return self.structure is other.structure
+        return bool(self.structure == other.structure)
+
+
+def argument(name: str, value: Any, trees: Trees, kinds: tuple[Kind, ...]) -> Argument:
+    """Describe an argument as it was passed, wrapped if it is a context."""
+    wrapper = type(value) if isinstance(value, Context) else None
+    if wrapper is not None:
+        name, value = wrapper.__name__, value.value
+    if trees.is_leaf(value):
+        return Argument(name, wrapper, None, (name,), (describe(value, kinds),))
+    leaves, structure = trees.flatten(value)
+    paths = tuple(name + path for path in trees.paths(value))
+    described = tuple(describe(leaf, kinds) for leaf in leaves)
+    return Argument(name, wrapper, structure, paths, described)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """What a plan requires of its arguments, in order: ``x``, ``t``, contexts.
+
+    Attributes:
+        operator: the operator's name, for messages.
+        arguments: one entry an argument.
+        fits: the guard: whether the arguments are exactly of the prepared form. It may say no
+            to a rare form that fits all the same (a memory map, a traced array); ``check``
+            has the last word.
+        trees: how arguments are taken apart.
+        kinds: the kinds of values that the engine accepts.
+    """
+
+    operator: str
+    arguments: tuple[Argument, ...]
+    fits: Callable[..., bool]
+    trees: Trees
+    kinds: tuple[Kind, ...]
+
+    def __str__(self) -> str:
+        return ", ".join(f"{one.name}: {_summary(one)}" for one in self.arguments)
+
+    def check(self, args: Sequence[Any]) -> bool:
+        """Raise unless the arguments fit; tell whether any of them is traced."""
+        expected = self.arguments
+        _check_wrapped(self.operator, args, expected)
+        got = [
+            argument(expected[i].name if i < len(expected) else f"argument {i}", arg, *self._how)
+            for i, arg in enumerate(args)
+        ]
+        if len(got) != len(expected) or not all(map(Argument.fits, expected, got)):
+            raise PreparationMismatchError(_mismatch(self.operator, expected, got))
+        return any(leaf.traced for one in got for leaf in one.leaves)
+
+    @property
+    def _how(self) -> tuple[Trees, tuple[Kind, ...]]:
+        return self.trees, self.kinds
+
+
+def make_signature(
+    operator: str,
+    names: Sequence[str],
+    args: Sequence[Any],
+    trees: Trees,
+    kinds: tuple[Kind, ...],
+    strict: bool,
+) -> Signature:
+    """Describe ``args``, and build the guard that compares later arguments with them."""
+    arguments = tuple(argument(n, a, trees, kinds) for n, a in zip(names, args, strict=True))
+    fits = _guard(args, arguments, trees, kinds) if strict else _wrapping_guard(arguments)
+    return Signature(operator, arguments, fits, trees, kinds)
+
+
+def _wrapping_guard(arguments: Sequence[Argument]) -> Callable[..., bool]:
+    """Build the guard of ``strict=False``: contexts must be wrapped, nothing else is compared."""
+    bare = [one.wrapper is None for one in arguments]
+
+    def fits(*args: Any) -> bool:
+        wrapped = [not isinstance(arg, Context) for arg in args]
+        return wrapped == bare
+
+    return fits
+
+
+def _guard(
+    args: Sequence[Any], arguments: Sequence[Argument], trees: Trees, kinds: tuple[Kind, ...]
+) -> Callable[..., bool]:
+    rows = [_row(arg, one, trees, kinds) for arg, one in zip(args, arguments, strict=True)]
+    if len(rows) == 1 and rows[0][0] is None:
+        _, cls, key, expected = rows[0]
+        if key is not None:
+            return lambda arg: type(arg) is cls and key(arg) == expected
+
+    def fits(*args: Any) -> bool:
+        if len(args) != len(rows):
+            return False
+        for arg, (wrapper, cls, key, expected) in zip(args, rows, strict=True):
+            if wrapper is not None:
+                if type(arg) is not wrapper:
+                    return False
+                arg = arg.value
+            if type(arg) is not cls or (key is not None and key(arg) != expected):
+                return False
+        return True
+
+    return fits
+
+
+_Row = tuple[type[Context] | None, type, Callable[[Any], Any] | None, Any]
+
+
+def _row(arg: Any, one: Argument, trees: Trees, kinds: tuple[Kind, ...]) -> _Row:
+    """Say how to compare one argument: wrapper, class, what to read off, what it must be."""
+    value = arg if one.wrapper is None else arg.value
+    if one.structure is not None:
+        key = _tree_key(value, trees, kinds)
+        return one.wrapper, type(value), key, key(value)
+    kind = kind_of(value, kinds)
+    key_of_kind = None if kind is None else kind.key(value)
+    if one.leaves[0].traced:
+        return one.wrapper, _NeverFits, None, None
+    expected = None if key_of_kind is None else key_of_kind(value)
+    return one.wrapper, type(value), key_of_kind, expected
+
+
+@final
+class _NeverFits:
+    """The class of no argument: what was prepared on a traced value is always checked."""
+
+
+def _tree_key(value: Any, trees: Trees, kinds: tuple[Kind, ...]) -> Callable[[Any], Any]:
+    """Build the reader of a tree: its structure, then the type and the key of each leaf."""
+    leaves, _ = trees.flatten(value)
+    owners = [kind_of(leaf, kinds) for leaf in leaves]
+    readers = [owner.key(leaf) if owner else None for owner, leaf in zip(owners, leaves)]  # noqa: B905
+
+    def key(tree: Any) -> Any:
+        leaves, structure = trees.flatten(tree)
+        read = [
+            (type(leaf), reader(leaf) if reader is not None and type(leaf) is cls else None)
+            for leaf, reader, cls in zip(leaves, readers, classes, strict=False)
+        ]
+        return structure, read
+
+    classes = [type(leaf) for leaf in leaves]
+    return key
+
+
+def _check_wrapped(operator: str, args: Sequence[Any], expected: Sequence[Argument]) -> None:
+    start = sum(one.wrapper is None for one in expected)
+    for position, arg in enumerate(args[start:]):
+        check_context(operator, arg, position)
+
+
+def check_context(operator: str, arg: Any, position: int) -> None:
+    """Refuse a context that is not wrapped."""
+    if not isinstance(arg, Context):
+        text = message(
+            operator,
+            f"context {position} is bare",
+            expected="Constant(value), Cache(buffer) or ConstantOrCache(tree)",
+            got=type(arg).__name__,
+            remedy="Wrap it, e.g. Constant(value), if f only reads it.",
+        )
+        raise ArgumentError(text)
+
+
+def _mismatch(operator: str, expected: Sequence[Argument], got: Sequence[Argument]) -> str:
+    rows = _rows(expected, got)
+    widths = [max(len(row[0]) for row in rows), max(len(row[1]) for row in rows)]
+    lines = [f"{operator}: the arguments do not fit this plan"]
+    for name, prepared, arrived, differs in rows:
+        cells = f"  {name:<{widths[0]}}  prepared {prepared:<{widths[1]}}  got {arrived}"
+        lines.append(cells.rstrip() + ("   <- differs" if differs else ""))
+    lines.append(_remedy(expected, got))
+    return "\n".join(lines)
+
+
+_Line = tuple[str, str, str, bool]
+"""Name, prepared, got, differs."""
+
+
+def _rows(expected: Sequence[Argument], got: Sequence[Argument]) -> list[_Line]:
+    rows: list[_Line] = []
+    for i in range(max(len(expected), len(got))):
+        want = expected[i] if i < len(expected) else None
+        have = got[i] if i < len(got) else None
+        name = (want or have).name  # type: ignore[union-attr]  # one of the two is there
+        if want is None or have is None or want.wrapper is not have.wrapper:
+            rows.append((name, _summary(want, wrapped=True), _summary(have, wrapped=True), True))
+        elif not want.alike(have):
+            rows.append((name, _summary(want), _summary(have), True))
+        else:
+            leaves = zip(want.paths, want.leaves, have.leaves, strict=True)
+            rows += [(path, str(a), str(b), not a.like(b)) for path, a, b in leaves]
+    return rows
+
+
+def _summary(one: Argument | None, *, wrapped: bool = False) -> str:
+    if one is None:
+        return "nothing"
+    text = str(one.leaves[0]) if one.structure is None else _tree_summary(one)
+    return f"{one.wrapper.__name__} of {text}" if wrapped and one.wrapper else text
+
+
+def _tree_summary(one: Argument) -> str:
+    strip = len(one.name)
+    leaves = zip(one.paths, one.leaves, strict=True)
+    return "tree {" + ", ".join(f"{path[strip:]} {leaf}" for path, leaf in leaves) + "}"
+
+
+def _remedy(expected: Sequence[Argument], got: Sequence[Argument]) -> str:
+    """Name the way out: a conversion where one argument's dtype is all that differs."""
+    if len(expected) != len(got):
+        return f"Pass {len(expected)} arguments as at prepare, or prepare again with these."
+    wrong = [(a, b) for a, b in zip(expected, got, strict=True) if not a.fits(b)]
+    for want, have in wrong[:1]:
+        single = want.structure is None and have.structure is None
+        if single and want.wrapper is have.wrapper:
+            return _conversion(want.name, want.leaves[0], have.leaves[0])
+    return "Prepare again with arguments like these, or pass ones like those prepared."
+
+
+def _conversion(name: str, want: Leaf, have: Leaf) -> str:
+    again = f"Prepare again with {'an' if name == 'x' else 'a'} {name} like this one"
+    if isinstance(want.dtype, type):
+        return f"{again}, or convert it: {want.dtype.__name__}({name})."
+    if want.shape != have.shape:
+        return f"{again}, or pass one of shape {want.shape}."
+    if want.kind != have.kind:
+        how = {"numpy": f"numpy.asarray({name}, numpy.{want.dtype})"}
+        how["jax"] = f"jax.numpy.asarray({name}, jax.numpy.{want.dtype})"
+        return f"{again}, or convert it: {how.get(want.kind, 'to ' + want.kind)}."
+    if want.dtype != have.dtype:
+        module = {"numpy": "numpy", "jax": "jax.numpy"}.get(want.kind, want.kind)
+        return f"{again}, or convert it: {name}.astype({module}.{want.dtype})."
+    return f"{again}, or move it to {want}."
