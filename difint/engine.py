@@ -29,9 +29,8 @@ Apply = Callable[[Any], tuple[Any, Any]]
 At = Callable[..., Apply]
 """``(x, *contexts) -> apply``."""
 
-Kernel = Callable[..., tuple[Any, ...]]
-"""``(x, [t,] *contexts) -> (lower orders..., result)``."""
-
+Kernel = Callable[..., Any]
+"""``(x, *contexts) -> (lower orders..., result)``; or the result alone, if that is all."""
 
 Primitive = Callable[..., At]
 """``(arrays, problem, *, value, reuse=False) -> at``: builds a pushforward or a pullback.
@@ -43,8 +42,8 @@ that one ``apply`` will serve many tangents: spend more at the point if that mak
 Native = Callable[..., Callable[..., Any]]
 """``(arrays, problem, *, value) -> kernel``: builds an operator that the engine brings itself.
 
-``value`` asks for the lower orders. An operator with a tangent is built like a primitive: it
-takes ``reuse`` too, and yields an ``At``.
+``value`` asks for the lower orders; without it a kernel returns the result alone. An operator
+with a tangent is built like a primitive: it takes ``reuse`` too, and yields an ``At``.
 """
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from operator import itemgetter, methodcaller
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 
@@ -110,12 +110,32 @@ def _returning_call(lowering: Lowering, present: Convert, x: Any) -> _Lowered:
     one = check_returned(operator, example, PYTHON_TREES, KINDS, tree=lowering.tree)
     one = _kind_of_x(one, lowering.described)
     y_form = form_of(one)
-    receive = _receiver(operator, one, y_form)
+    receive = _receiver(operator, one, y_form, example)
+    if present is not _identity:
+        return (lambda x, *values: receive(f(present(x), *values))), y_form, receive(example)
+    return CheckedCall(f, one.leaves[0].shape, receive), y_form, receive(example)
 
-    def call(x: Any, *contexts: Any) -> Any:
-        return receive(f(present(x), *contexts))
 
-    return call, y_form, receive(example)
+@final
+class CheckedCall:
+    """A user's ``f`` that takes and returns NumPy arrays, with a check of what it returns."""
+
+    __slots__ = ("f", "receive", "shape")
+
+    def __init__(self, f: Callable[..., Any], shape: tuple[int, ...], receive: Convert) -> None:
+        self.f = f
+        self.shape = shape
+        self.receive = receive
+
+    def __call__(self, x: Any, *contexts: Any) -> Any:
+        """Call ``f``, and check."""
+        y = self.f(x, *contexts)
+        return y if type(y) is np.ndarray and y.shape == self.shape else self.receive(y)
+
+
+def taken_apart(call: Callable[..., Any]) -> tuple[Callable[..., Any], Convert]:
+    """Get ``f`` and the check of its results, for loops that inline the plain case of the check."""
+    return (call.f, call.receive) if isinstance(call, CheckedCall) else (call, _identity)
 
 
 def _kind_of_x(one: Argument, x: Argument) -> Argument:
@@ -130,17 +150,22 @@ def _kind_of_x(one: Argument, x: Argument) -> Argument:
     return replace(one, leaves=tuple(map(settle, one.leaves)))
 
 
-def _receiver(operator: str, one: Argument, form: Form) -> Convert:
+def _receiver(operator: str, one: Argument, form: Form, example: Any) -> Convert:
     """Build what turns each ``y`` into an array, and refuses one unlike the first."""
-    shape = one.leaves[0].shape if one.structure is None else None
+    shapes = [leaf.shape for leaf in one.leaves]
     enter = form.enter or np.asarray
+    # The type of a scalar says its shape; times 1j, what a complex step makes of it.
+    scalars = (
+        (type(example), type(1j * example))
+        if one.leaves[0].shape == () and not isinstance(example, np.ndarray)
+        else ()
+    )
 
     def receive(y: Any) -> Any:
-        if type(y) is np.ndarray and y.shape == shape:
-            return y
+        if type(y) in scalars:
+            return enter(y)
         got = argument("f(x)", y, PYTHON_TREES, KINDS)
-        shapes = [leaf.shape for leaf in got.leaves]
-        if not got.alike(one) or shapes != [leaf.shape for leaf in one.leaves]:
+        if not got.alike(one) or [leaf.shape for leaf in got.leaves] != shapes:
             _refuse_change(operator, one, got)
         return enter(y)
 

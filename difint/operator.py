@@ -24,7 +24,7 @@ class Operator:
         plan: the class of its plans.
         lower: builds it from an engine's primitives. An operator with a tangent yields the
             staged form ``at(x, *contexts) -> apply``, one without a kernel
-            ``(x, *contexts) -> (lower orders..., result)``.
+            ``(x, *contexts) -> (lower orders..., result)``; without ``value``, ``-> result``.
         parts: the form of each part of its result, lower orders first: ``"x"``, ``"y"``, or
             a matrix ``"y,x"`` or ``"x,x"``.
         tangent: what ``t`` is like, ``"x"`` or ``"y"``; ``None`` if there is no tangent.

@@ -94,7 +94,7 @@ class Plan:
             PreparationMismatchError: the arguments are not like those of prepare.
             ArgumentError: ``out`` or ``y`` cannot be filled, or a context is bare.
         """
-        if not self._fits(*args):
+        if not self._fits(args):
             return self._unusual(args, out, y, full=False)
         if self._contexts_at:
             args = self._unwrap(args)
@@ -146,7 +146,7 @@ class Plan:
 
     def _with_lower(self, args: tuple[Any, ...], out: Any, y: Any) -> Any:
         """Execute the variant with the lower orders: ``(lower orders..., result)``."""
-        if not self._fits(*args):
+        if not self._fits(args):
             return self._unusual(args, out, y, full=True)
         return self._delivery.deliver(self._unwrap(args), out, y, full=True)
 

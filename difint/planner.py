@@ -144,7 +144,9 @@ def _free(operator: Operator, engine: Engine, stage: _Stage, once: bool) -> _Ker
 
     def kernel(value: bool) -> tuple[Callable[..., Any], str]:
         built, route = operator.build(engine, problem, value=value)
-        return (built if operator.tangent is None else _at_tangent(arrays, built, stage)), route
+        if operator.tangent is None:
+            return built, route
+        return _at_tangent(arrays, built, stage, value=value), route
 
     def finish(function: Callable[..., Any]) -> Callable[..., Any]:
         compiled = arrays.compile(function, None if once else stage.args)
@@ -154,7 +156,7 @@ def _free(operator: Operator, engine: Engine, stage: _Stage, once: bool) -> _Ker
     full, _ = kernel(value=True)
     wanted = problem.source.y is not None and operator.parts[0] != "y"
     primal = finish(_primal(operator, problem)) if wanted else None
-    return finish(lambda *args: result(*args)[-1]), finish(full), primal, route
+    return finish(result), finish(full), primal, route
 
 
 def _primal(operator: Operator, problem: Problem) -> Callable[..., Any]:
@@ -163,9 +165,12 @@ def _primal(operator: Operator, problem: Problem) -> Callable[..., Any]:
     return lambda x, t, *contexts: problem.call(x, *contexts)
 
 
-def _at_tangent(arrays: Arrays, at: Callable[..., Any], stage: _Stage) -> Callable[..., Any]:
-    def kernel(x: Any, t: Any, *contexts: Any) -> tuple[Any, Any]:
-        return _apply(arrays, at(x, *contexts), t, stage)
+def _at_tangent(
+    arrays: Arrays, at: Callable[..., Any], stage: _Stage, *, value: bool
+) -> Callable[..., Any]:
+    def kernel(x: Any, t: Any, *contexts: Any) -> Any:
+        parts = _apply(arrays, at(x, *contexts), t, stage)
+        return parts if value else parts[-1]
 
     return kernel
 

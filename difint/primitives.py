@@ -69,9 +69,5 @@ def derivative_of(engine: Engine, problem: Problem, build: Any, result: Any) -> 
         build: ``(engine, problem, value=...) -> (kernel, route)``, e.g. the gradient's.
         result: the template of the first derivative.
     """
-    kernel, route = build(inner_engine(engine), problem, value=False)
-
-    def call(x: Any, *contexts: Any) -> Any:
-        return kernel(x, *contexts)[-1]
-
+    call, route = build(inner_engine(engine), problem, value=False)
     return replace(problem, call=call, y=result), route

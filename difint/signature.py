@@ -73,7 +73,7 @@ class Signature:
 
     operator: str
     arguments: tuple[Argument, ...]
-    fits: Callable[..., bool]
+    fits: Callable[[tuple[Any, ...]], bool]
     trees: Trees
     kinds: tuple[Kind, ...]
 
@@ -111,11 +111,11 @@ def make_signature(
     return Signature(operator, arguments, fits, trees, kinds)
 
 
-def _wrapping_guard(arguments: Sequence[Argument]) -> Callable[..., bool]:
+def _wrapping_guard(arguments: Sequence[Argument]) -> Callable[[tuple[Any, ...]], bool]:
     """Build the guard of ``strict=False``: contexts must be wrapped, nothing else is compared."""
     bare = [one.wrapper is None for one in arguments]
 
-    def fits(*args: Any) -> bool:
+    def fits(args: tuple[Any, ...]) -> bool:
         wrapped = [not isinstance(arg, Context) for arg in args]
         return wrapped == bare
 
@@ -124,14 +124,18 @@ def _wrapping_guard(arguments: Sequence[Argument]) -> Callable[..., bool]:
 
 def _guard(
     args: Sequence[Any], arguments: Sequence[Argument], trees: Trees, kinds: tuple[Kind, ...]
-) -> Callable[..., bool]:
+) -> Callable[[tuple[Any, ...]], bool]:
     rows = [_row(arg, one, trees, kinds) for arg, one in zip(args, arguments, strict=True)]
     if len(rows) == 1 and rows[0][0] is None:
         _, cls, key, expected = rows[0]
         if key is not None:
-            return lambda arg: type(arg) is cls and key(arg) == expected
 
-    def fits(*args: Any) -> bool:
+            def fits_one(args: tuple[Any, ...]) -> bool:
+                return len(args) == 1 and type(args[0]) is cls and key(args[0]) == expected
+
+            return fits_one
+
+    def fits(args: tuple[Any, ...]) -> bool:
         if len(args) != len(rows):
             return False
         for arg, (wrapper, cls, key, expected) in zip(args, rows, strict=True):

@@ -42,12 +42,16 @@ TREES = Trees(flatten=jax.tree.flatten, unflatten=jax.tree.unflatten, paths=_pat
 
 
 def _leave_of(leaf: Leaf) -> Convert | None:
-    """Get what turns a JAX array into a leaf of this kind: C functions, without a frame."""
+    """Get what turns a JAX array into a leaf of this kind: C functions, without a frame.
+
+    NumPy gets a read-only view of memory that nothing else holds: JAX's arrays are immutable,
+    and a copy would cost a tenth of a small kernel and double the memory of a large result.
+    """
     if leaf.kind == "jax":
         return None
     if leaf.kind == "python":
         return float
-    return np.array if leaf.shape else leaf.numpy_dtype.type
+    return np.asarray if leaf.shape else leaf.numpy_dtype.type
 
 
 def _form(one: Argument) -> Form:
@@ -164,7 +168,7 @@ def _compile(
 ) -> Callable[..., Any]:
     """Compile for arguments like ``args``, now; run once without compiling if there are none."""
     if args is None:
-        return _scoped(x64, kernel)
+        return _scoped(x64, lambda *args: kernel(*map(_private, args)))
     wide = bool(jax.config.jax_enable_x64)
 
     def traced(*args: Any) -> Any:
@@ -177,6 +181,11 @@ def _compile(
     if not any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(args)):
         jax.block_until_ready(compiled(*args))
     return compiled
+
+
+def _private(value: Any) -> Any:
+    """Copy NumPy arrays: an uncompiled kernel might hand their memory through to its result."""
+    return jax.tree.map(lambda leaf: leaf.copy() if type(leaf) is np.ndarray else leaf, value)
 
 
 def _refuse_mode(wide: bool) -> None:

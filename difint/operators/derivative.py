@@ -109,8 +109,9 @@ def lower(engine: Engine, problem: Problem, *, value: bool) -> tuple[Kernel, str
     at, route = pushforward(engine, problem, value=value)
     one = engine.arrays.one
 
-    def kernel(x: Any, *contexts: Any) -> tuple[Any, Any]:
-        return at(x, *contexts)(one(problem.x))
+    def kernel(x: Any, *contexts: Any) -> Any:
+        parts = at(x, *contexts)(one(problem.x))
+        return parts if value else parts[-1]
 
     return kernel, route
 

@@ -111,8 +111,9 @@ def lower(engine: Engine, problem: Problem, *, value: bool) -> tuple[Kernel, str
     at, route = pullback(engine, problem, value=value)
     one = engine.arrays.one
 
-    def kernel(x: Any, *contexts: Any) -> tuple[Any, Any]:
-        return at(x, *contexts)(one(problem.y))
+    def kernel(x: Any, *contexts: Any) -> Any:
+        parts = at(x, *contexts)(one(problem.y))
+        return parts if value else parts[-1]
 
     return kernel, route
 

@@ -116,10 +116,10 @@ def lower(engine: Engine, problem: Problem, *, value: bool) -> tuple[Kernel, str
     arrays = engine.arrays
     at, route = HVP.build(engine, problem, value=value)
 
-    def kernel(x: Any, *contexts: Any) -> tuple[Any, Any, Any]:
+    def kernel(x: Any, *contexts: Any) -> Any:
         y = problem.call(x, *contexts) if value else None
         gradient, rows = sweep(arrays, at(x, *contexts), problem.x)
-        return y, gradient, rows
+        return (y, gradient, rows) if value else rows
 
     return kernel, f"({route}) × {count(arrays, problem.x)}"
 

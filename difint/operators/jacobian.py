@@ -119,17 +119,19 @@ def lower(engine: Engine, problem: Problem, *, value: bool) -> tuple[Kernel, str
     if engine.pushforward is not None and forward:
         push = engine.pushforward(arrays, problem, value=value)
 
-        def by_columns(x: Any, *contexts: Any) -> tuple[Any, Any]:
+        def by_columns(x: Any, *contexts: Any) -> Any:
             y, transposed = sweep(arrays, push(x, *contexts), problem.x)
-            return y, arrays.transpose(transposed)
+            matrix = arrays.transpose(transposed)
+            return (y, matrix) if value else matrix
 
         return by_columns, f"pushforward × {columns}"
     assert engine.pullback is not None, "an engine has one of the two primitives"
     pull = engine.pullback(arrays, problem, value=value)
 
-    def by_rows(x: Any, *contexts: Any) -> tuple[Any, Any]:
-        y, matrix = sweep(arrays, pull(x, *contexts), problem.y)
-        return y, arrays.cast(matrix, problem.y)
+    def by_rows(x: Any, *contexts: Any) -> Any:
+        y, swept = sweep(arrays, pull(x, *contexts), problem.y)
+        matrix = arrays.cast(swept, problem.y)
+        return (y, matrix) if value else matrix
 
     return by_rows, f"pullback × {rows}"
 

@@ -116,9 +116,9 @@ def lower(engine: Engine, problem: Problem, *, value: bool) -> tuple[Kernel, str
     at, _ = pushforward(engine, first, value=value)
     one = engine.arrays.one
 
-    def kernel(x: Any, *contexts: Any) -> tuple[Any, Any, Any]:
-        y = problem.call(x, *contexts) if value else None
-        return y, *at(x, *contexts)(one(problem.x))
+    def kernel(x: Any, *contexts: Any) -> Any:
+        first, second = at(x, *contexts)(one(problem.x))
+        return (problem.call(x, *contexts), first, second) if value else second
 
     return kernel, "derivative of derivative"
 

@@ -6,11 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
 from difint.engine import Apply, Arrays, At, Kernel
 from difint.engines.finite_diff.complex_step import complexified
 from difint.engines.finite_diff.steps import Steps
 from difint.engines.finite_diff.workspace import Workspace
+from difint.host import taken_apart
 from difint.problem import Problem
 
 
@@ -81,80 +83,132 @@ def _complex(line: Callable[[Any], Any], point: Any, unit: Any, h: Any, base: An
 _ALONG = {"central": _central, "forward": _forward, "complex_step": _complex}
 
 
-def jacobian(steps: Steps, arrays: Arrays, problem: Problem, *, value: bool) -> Kernel:
-    """Build the Jacobian, a column for each entry of ``x``, in a workspace that is kept."""
-    problem = complexified(steps, problem)
-    sizes, fill = steps.sizes(problem), _FILL[steps.scheme]
-    based = value or steps.scheme == "forward"
-    call, rows, dtype = problem.call, problem.y.size, problem.y.dtype
-    workspace = Workspace(complex_entries=steps.scheme == "complex_step")
+def columns_of(steps: Steps, problem: Problem, *, value: bool) -> Kernel:
+    """Build the derivative by each entry of ``x``, in a workspace that is kept.
 
-    def kernel(x: Any, *contexts: Any) -> tuple[Any, Any]:
-        y = np.array(call(x, *contexts)) if based else None
-        matrix = np.empty((rows, x.size), dtype)
-        work = workspace.take(x)
-        vector = x.reshape(-1)
-        fill(matrix, lambda: call(work, *contexts).reshape(-1), work, vector, sizes(vector), y)
-        workspace.give(work)
-        return y, matrix
+    The result has the shape of ``y`` and one axis more, the last, over the entries of ``x``: a
+    column has the shape of ``y``, and needs no reshaping.
+    """
+    return _COLUMNS[steps.scheme](steps, complexified(steps, problem), value)
+
+
+def _central_columns(steps: Steps, problem: Problem, value: bool) -> Kernel:
+    call, dtype, shape = problem.call, problem.y.dtype, problem.y.shape
+    f, receive = taken_apart(call)
+    rel, least = steps.vectors(problem)
+    workspace = Workspace()
+
+    def kernel(x: Any, *contexts: Any) -> Any:
+        at = f if not contexts else _with_contexts(f, contexts)
+        columns, vector = np.empty((*shape, x.size), dtype), x.reshape(-1)
+        sizes = np.maximum(rel * abs(vector), least)
+        ahead, behind = vector + sizes, vector - sizes
+        work, entries = scratch = workspace.take(x)
+        moves = zip(ahead.tolist(), behind.tolist(), vector.tolist(), strict=True)
+        for j, (up, down, now) in enumerate(moves):
+            column = columns[..., j]
+            entries[j] = up
+            y = at(work)
+            column[...] = y if type(y) is ndarray and y.shape == shape else receive(y)
+            entries[j] = down
+            y = at(work)
+            column -= y if type(y) is ndarray and y.shape == shape else receive(y)
+            entries[j] = now
+        workspace.give(scratch)
+        # The widths as they were rounded, not as they were asked for.
+        columns /= ahead - behind
+        return (np.array(call(x, *contexts)), columns) if value else columns
 
     return kernel
 
 
-def _fill_central(matrix: Any, f: Callable[[], Any], work: Any, x: Any, sizes: Any, y: Any) -> None:
-    ahead, behind = x + sizes, x - sizes
-    entries = work.reshape(-1)
-    for j in range(x.size):
-        column = matrix[:, j]
-        entries[j] = ahead[j]
-        column[:] = f()
-        entries[j] = behind[j]
-        column -= f()
-        entries[j] = x[j]
-    # The widths as they were rounded, not as they were asked for.
-    matrix /= ahead - behind
+def _forward_columns(steps: Steps, problem: Problem, value: bool) -> Kernel:
+    call, dtype, shape = problem.call, problem.y.dtype, problem.y.shape
+    rel, least = steps.vectors(problem)
+    workspace = Workspace()
+
+    def kernel(x: Any, *contexts: Any) -> Any:
+        base = np.array(call(x, *contexts))
+        columns, vector = np.empty((*shape, x.size), dtype), x.reshape(-1)
+        ahead = vector + np.maximum(rel * abs(vector), least)
+        work, entries = scratch = workspace.take(x)
+        for j, (up, now) in enumerate(zip(ahead.tolist(), vector.tolist(), strict=True)):
+            entries[j] = up
+            columns[..., j] = call(work, *contexts)
+            entries[j] = now
+        workspace.give(scratch)
+        columns -= base[..., None]
+        columns /= ahead - vector
+        return (base, columns) if value else columns
+
+    return kernel
 
 
-def _fill_forward(matrix: Any, f: Callable[[], Any], work: Any, x: Any, sizes: Any, y: Any) -> None:
-    ahead = x + sizes
-    entries, base = work.reshape(-1), y.reshape(-1)
-    for j in range(x.size):
-        entries[j] = ahead[j]
-        np.subtract(f(), base, out=matrix[:, j], casting="same_kind")
-        entries[j] = x[j]
-    matrix /= ahead - x
+def _complex_columns(steps: Steps, problem: Problem, value: bool) -> Kernel:
+    call, dtype, shape = problem.call, problem.y.dtype, problem.y.shape
+    rel, least = steps.vectors(problem)
+    workspace = Workspace(complex_entries=True)
+
+    def kernel(x: Any, *contexts: Any) -> Any:
+        columns, vector = np.empty((*shape, x.size), dtype), x.reshape(-1)
+        sizes = np.maximum(rel * abs(vector), least)
+        ahead = vector + 1j * sizes
+        work, entries = scratch = workspace.take(x)
+        for j, (up, now) in enumerate(zip(ahead.tolist(), vector.tolist(), strict=True)):
+            entries[j] = up
+            columns[..., j] = call(work, *contexts).imag
+            entries[j] = now
+        workspace.give(scratch)
+        columns /= sizes
+        return (np.array(call(x, *contexts)), columns) if value else columns
+
+    return kernel
 
 
-def _fill_complex(matrix: Any, f: Callable[[], Any], work: Any, x: Any, sizes: Any, y: Any) -> None:
-    ahead = x + 1j * sizes
-    entries = work.reshape(-1)
-    for j in range(x.size):
-        entries[j] = ahead[j]
-        matrix[:, j] = f().imag
-        entries[j] = x[j]
-    matrix /= sizes
+_COLUMNS = {
+    "central": _central_columns,
+    "forward": _forward_columns,
+    "complex_step": _complex_columns,
+}
 
 
-_FILL = {"central": _fill_central, "forward": _fill_forward, "complex_step": _fill_complex}
+def _with_contexts(f: Callable[..., Any], contexts: tuple[Any, ...]) -> Callable[[Any], Any]:
+    return lambda work: f(work, *contexts)
+
+
+def jacobian(steps: Steps, arrays: Arrays, problem: Problem, *, value: bool) -> Kernel:
+    """Build the Jacobian matrix."""
+    rows, plain = problem.y.size, problem.y.ndim == 1
+    columns = columns_of(steps, problem, value=value)
+    finish = None if plain else lambda cube: cube.reshape(rows, cube.shape[-1])
+    return _finished(columns, finish, value)
 
 
 def gradient(steps: Steps, arrays: Arrays, problem: Problem, *, value: bool) -> Kernel:
-    """Build the gradient: the only row of the Jacobian."""
-    one_row = jacobian(steps, arrays, problem, value=value)
-
-    def kernel(x: Any, *contexts: Any) -> tuple[Any, Any]:
-        y, matrix = one_row(x, *contexts)
-        return y, matrix.reshape(x.shape).astype(x.dtype, copy=False)
-
-    return kernel
+    """Build the gradient: the Jacobian of one row."""
+    shape, dtype = problem.x.shape, problem.x.dtype
+    plain = problem.x.ndim == 1 and problem.y.dtype == dtype
+    row = columns_of(steps, problem, value=value)
+    finish = None if plain else lambda row: row.reshape(shape).astype(dtype, copy=False)
+    return _finished(row, finish, value)
 
 
 def derivative(steps: Steps, arrays: Arrays, problem: Problem, *, value: bool) -> Kernel:
-    """Build the derivative: the only column of the Jacobian."""
-    one_column = jacobian(steps, arrays, problem, value=value)
+    """Build the derivative: the Jacobian of one column."""
+    shape = problem.y.shape
+    columns = columns_of(steps, problem, value=value)
+    return _finished(columns, lambda column: column.reshape(shape), value)
 
-    def kernel(x: Any, *contexts: Any) -> tuple[Any, Any]:
-        y, matrix = one_column(x, *contexts)
-        return y, matrix.reshape(problem.y.shape)
 
-    return kernel
+def _finished(kernel: Kernel, finish: Callable[[Any], Any] | None, value: bool) -> Kernel:
+    """Give the last part of a kernel's result its final shape."""
+    if finish is None:
+        return kernel
+    if not value:
+        return lambda x, *contexts: finish(kernel(x, *contexts))
+
+    def finished(x: Any, *contexts: Any) -> tuple[Any, Any]:
+        y, columns = kernel(x, *contexts)
+        return y, finish(columns)
+
+    return finished

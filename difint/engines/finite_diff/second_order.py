@@ -16,20 +16,16 @@ from difint.engines.finite_diff.workspace import Workspace
 from difint.problem import Problem
 
 
-def _last_of(kernel: Kernel) -> Callable[..., Any]:
-    return lambda x, *contexts: kernel(x, *contexts)[-1]
-
-
 def hvp(steps: Steps, arrays: Arrays, problem: Problem, *, value: bool, reuse: bool = False) -> At:
     """Build the difference of gradients along a tangent, beside a gradient of full accuracy."""
     outer, inner = second_order(steps)
-    wide = _last_of(gradient(inner, arrays, problem, value=False))
+    wide = gradient(inner, arrays, problem, value=False)
     at = pushforward(outer, arrays, replace(problem, call=wide, y=problem.x), value=False)
     exact = gradient(steps, arrays, problem, value=False)
 
     def staged(x: Any, *contexts: Any) -> Apply:
         basic = at(x, *contexts)
-        first = exact(x, *contexts)[-1] if value else None
+        first = exact(x, *contexts) if value else None
 
         def apply(t: Any) -> tuple[Any, Any]:
             kept = first.copy() if first is not None and reuse else first
@@ -43,15 +39,12 @@ def hvp(steps: Steps, arrays: Arrays, problem: Problem, *, value: bool, reuse: b
 def second_derivative(steps: Steps, arrays: Arrays, problem: Problem, *, value: bool) -> Kernel:
     """Build the difference of derivatives, beside a derivative of full accuracy."""
     outer, inner = second_order(steps)
-    wide = _last_of(derivative(inner, arrays, problem, value=False))
+    wide = derivative(inner, arrays, problem, value=False)
     second = derivative(outer, arrays, replace(problem, call=wide), value=False)
+    if not value:
+        return second
     first = derivative(steps, arrays, problem, value=True)
-
-    def kernel(x: Any, *contexts: Any) -> tuple[Any, Any, Any]:
-        lower = first(x, *contexts) if value else (None, None)
-        return *lower, second(x, *contexts)[-1]
-
-    return kernel
+    return lambda x, *contexts: (*first(x, *contexts), second(x, *contexts))
 
 
 def hessian(steps: Steps, arrays: Arrays, problem: Problem, *, value: bool) -> Kernel:
@@ -63,22 +56,24 @@ def hessian(steps: Steps, arrays: Arrays, problem: Problem, *, value: bool) -> K
     partials = _PARTIALS[inner.scheme]
     workspace = Workspace(complex_entries=inner.scheme == "complex_step")
 
-    def kernel(x: Any, *contexts: Any) -> tuple[Any, Any, Any]:
-        lower = first(x, *contexts) if value else (None, None)
-        work, vector = workspace.take(x), x.reshape(-1)
+    def kernel(x: Any, *contexts: Any) -> Any:
+        work, entries = scratch = workspace.take(x)
+        vector = x.reshape(-1)
         matrix = np.zeros((x.size, x.size), x.dtype)
 
         def f() -> Any:
             return complex_problem.call(work, *contexts)
 
         def partial_row(row: Any) -> None:
-            partials(row, f, work.reshape(-1), spans(vector))
+            partials(row, f, entries, spans(vector))
 
-        _fill(matrix, partial_row, work.reshape(-1), vector, widths(vector), outer.scheme)
-        workspace.give(work)
-        return *lower, matrix
+        _fill(matrix, partial_row, entries, vector, widths(vector), outer.scheme)
+        workspace.give(scratch)
+        return matrix
 
-    return kernel
+    if not value:
+        return kernel
+    return lambda x, *contexts: (*first(x, *contexts), kernel(x, *contexts))
 
 
 def _fill(

@@ -36,16 +36,21 @@ class Steps:
     abs_step: float | None
     powers: dict[str, float]
 
-    def sizes(self, problem: Problem) -> Callable[[Any], Any]:
-        """Build ``vector -> step of each entry``, for the precision of ``x`` and ``y``."""
+    def relative(self, problem: Problem) -> tuple[float, float]:
+        """Get the relative step and the least step, for the precision of ``x`` and ``y``."""
         rel = self.rel_step or _epsilon(problem) ** self.powers[self.scheme]
-        least = self.abs_step or rel
+        return rel, self.abs_step or rel
 
-        def sizes(vector: Any) -> Any:
-            space = vector.__array_namespace__()
-            return space.maximum(rel * space.abs(vector), vector.dtype.type(least))
+    def vectors(self, problem: Problem) -> tuple[Any, Any]:
+        """Get the same as NumPy vectors of the size of ``x``, which NumPy multiplies faster."""
+        size, dtype = problem.x.size, problem.x.dtype
+        rel, least = self.relative(problem)
+        return np.full(size, rel, dtype), np.full(size, least, dtype)
 
-        return sizes
+    def sizes(self, problem: Problem) -> Callable[[Any], Any]:
+        """Build ``vector -> step of each entry``, in any array library."""
+        rel, least = self.relative(problem)
+        return lambda vector: vector.__array_namespace__().maximum(rel * abs(vector), least)
 
 
 def first_order(scheme: str, rel_step: float | None, abs_step: float | None) -> Steps:

@@ -20,20 +20,24 @@ class Workspace:
 
     def __init__(self, *, complex_entries: bool = False) -> None:
         self._complex = complex_entries
-        self._free: list[Any] = []
+        self._free: list[tuple[Any, Any]] = []
 
-    def take(self, x: Any) -> Any:
-        """Get a contiguous copy of ``x``, complex if that was asked for."""
+    def take(self, x: Any) -> tuple[Any, Any]:
+        """Get a contiguous copy of ``x``, complex if that was asked for, and its flat view."""
         try:
-            work = self._free.pop()
+            scratch = self._free.pop()
         except IndexError:
-            work = None
-        if work is None or work.shape != x.shape:
-            dtype = np.result_type(x.dtype, np.complex64) if self._complex else x.dtype
-            work = np.empty(x.shape, dtype)
-        work[...] = x
-        return work
+            scratch = self._make(x)
+        if scratch[0].shape != x.shape:
+            scratch = self._make(x)
+        scratch[0][...] = x
+        return scratch
 
-    def give(self, work: Any) -> None:
+    def give(self, scratch: tuple[Any, Any]) -> None:
         """Give it back for another call."""
-        self._free.append(work)
+        self._free.append(scratch)
+
+    def _make(self, x: Any) -> tuple[Any, Any]:
+        dtype = np.result_type(x.dtype, np.complex64) if self._complex else x.dtype
+        work = np.empty(x.shape, dtype)
+        return work, work.reshape(-1)
