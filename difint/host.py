@@ -200,7 +200,7 @@ def _filling_call(lowering: Lowering, present: Convert, x: Any) -> _Lowered:
         problem = f"f returned a {type(returned).__name__}, and y= was given"
         remedy = "Leave y= out, or let f fill its first argument and return None."
         raise ArgumentError(message(lowering.operator, problem, remedy=remedy))
-    return call, Form(one, single, None, None, single), filled
+    return call, form_of(one), filled
 
 
 def _check_example(operator: str, one: Argument) -> Argument:
@@ -251,7 +251,7 @@ def _inner(a: Any, b: Any) -> Any:
 
 
 def _cast(value: Any, like: Any) -> Any:
-    return value.astype(like.dtype, copy=False)
+    return np.asarray(value, like.dtype)
 
 
 def _transpose(matrix: Any) -> Any:

@@ -1,0 +1,7 @@
+"""The table of pullback, and what is its own."""
+
+from tests.support import OperatorTests
+
+
+class TestPullback(OperatorTests):
+    operator = "pullback"
