@@ -96,8 +96,9 @@ class Plan:
         """
         if not self._fits(args):
             return self._unusual(args, out, y, full=False)
-        if self._contexts_at:
-            args = self._unwrap(args)
+        start = self._contexts_at
+        if start:
+            args = (*args[:start], *map(unwrap, args[start:]))
         if out is not None or y is not None:
             return self._delivery.deliver(args, out, y, full=False)
         leave = self._leave

@@ -25,7 +25,7 @@ from difint.operator import Operator
 from difint.plan import PlanInfo
 from difint.primitives import inner_engine
 from difint.problem import Form, Lowering, Problem, repeat_form
-from difint.signature import argument, check_context, make_signature
+from difint.signature import argument, check_context, make_signature, summary
 from difint.trees import Trees
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def prepare(
     names = _names(operator, args)[1:2] if same_point else _names(operator, args)
     signature = make_signature(operator.name, names, signed, arrays.trees, arrays.kinds, strict)
     seconds = perf_counter() - start
-    result = " and ".join(map(str, forms[-1].leaves))
+    result = _result_summary(forms[-1], stage.batch)
     info = PlanInfo(operator.name, repr(backend), str(signature), result, route, seconds)
     return operator.plan(info, signature, delivery, arrays.settle)
 
@@ -250,6 +250,15 @@ def _forms(operator: Operator, stage: _Stage, arrays: Arrays) -> tuple[Form, ...
 
     *lower, result = map(form, operator.parts)
     return (*lower, result if stage.batch is None else repeat_form(result, stage.batch))
+
+
+def _result_summary(form: Form, batch: int | None) -> str:
+    if batch is None:
+        return summary(form.described)
+    one = form.described
+    count = len(one.leaves) // batch
+    text = summary(replace(one, leaves=one.leaves[:count], paths=one.paths[:count]))
+    return f"({', '.join([text] * batch)})"
 
 
 def _names(operator: Operator, args: tuple[Any, ...]) -> list[str]:

@@ -78,7 +78,7 @@ class Signature:
     kinds: tuple[Kind, ...]
 
     def __str__(self) -> str:
-        return ", ".join(f"{one.name}: {_summary(one)}" for one in self.arguments)
+        return ", ".join(f"{one.name}: {summary(one)}" for one in self.arguments)
 
     def check(self, args: Sequence[Any]) -> bool:
         """Raise unless the arguments fit; tell whether any of them is traced."""
@@ -231,26 +231,35 @@ def _rows(expected: Sequence[Argument], got: Sequence[Argument]) -> list[_Line]:
         have = got[i] if i < len(got) else None
         name = (want or have).name  # type: ignore[union-attr]  # one of the two is there
         if want is None or have is None or want.wrapper is not have.wrapper:
-            rows.append((name, _summary(want, wrapped=True), _summary(have, wrapped=True), True))
+            rows.append((name, summary(want, wrapped=True), summary(have, wrapped=True), True))
         elif not want.alike(have):
-            rows.append((name, _summary(want), _summary(have), True))
+            rows.append((name, summary(want), summary(have), True))
         else:
             leaves = zip(want.paths, want.leaves, have.leaves, strict=True)
             rows += [(path, str(a), str(b), not a.like(b)) for path, a, b in leaves]
     return rows
 
 
-def _summary(one: Argument | None, *, wrapped: bool = False) -> str:
+def summary(one: Argument | None, *, wrapped: bool = False) -> str:
+    """Describe an argument in one line, or in two words that it is not there."""
     if one is None:
         return "nothing"
     text = str(one.leaves[0]) if one.structure is None else _tree_summary(one)
     return f"{one.wrapper.__name__} of {text}" if wrapped and one.wrapper else text
 
 
+_SHOWN = 6
+"""How many leaves of a tree a summary spells out."""
+
+
 def _tree_summary(one: Argument) -> str:
-    strip = len(one.name)
-    leaves = zip(one.paths, one.leaves, strict=True)
-    return "tree {" + ", ".join(f"{path[strip:]} {leaf}" for path, leaf in leaves) + "}"
+    strip, texts = len(one.name), [str(leaf) for leaf in one.leaves]
+    names = [path[strip:] for path in one.paths]
+    plain = names == [f"[{i}]" for i in range(len(names))]
+    shown = texts if plain else [f"{name} {text}" for name, text in zip(names, texts, strict=True)]
+    more = [f"{len(shown) - _SHOWN} more"] if len(shown) > _SHOWN else []
+    inside = ", ".join(shown[:_SHOWN] + more)
+    return f"({inside})" if plain else f"tree {{{inside}}}"
 
 
 def _remedy(expected: Sequence[Argument], got: Sequence[Argument]) -> str:
@@ -259,9 +268,10 @@ def _remedy(expected: Sequence[Argument], got: Sequence[Argument]) -> str:
         return f"Pass {len(expected)} arguments as at prepare, or prepare again with these."
     wrong = [(a, b) for a, b in zip(expected, got, strict=True) if not a.fits(b)]
     for want, have in wrong[:1]:
-        single = want.structure is None and have.structure is None
-        if single and want.wrapper is have.wrapper:
-            return _conversion(want.name, want.leaves[0], have.leaves[0])
+        if want.structure is None and want.wrapper is have.wrapper:
+            tree = Leaf("", (), object)
+            leaf = have.leaves[0] if have.structure is None else tree
+            return _conversion(want.name, want.leaves[0], leaf)
     return "Prepare again with arguments like these, or pass ones like those prepared."
 
 
@@ -269,7 +279,7 @@ def _conversion(name: str, want: Leaf, have: Leaf) -> str:
     again = f"Prepare again with {'an' if name == 'x' else 'a'} {name} like this one"
     if isinstance(want.dtype, type):
         return f"{again}, or convert it: {want.dtype.__name__}({name})."
-    if want.shape != have.shape:
+    if have.kind and want.shape != have.shape:
         return f"{again}, or pass one of shape {want.shape}."
     if want.kind != have.kind:
         how = {"numpy": f"numpy.asarray({name}, numpy.{want.dtype})"}

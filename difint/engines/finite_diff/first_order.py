@@ -95,17 +95,16 @@ def columns_of(steps: Steps, problem: Problem, *, value: bool) -> Kernel:
 def _central_columns(steps: Steps, problem: Problem, value: bool) -> Kernel:
     call, dtype, shape = problem.call, problem.y.dtype, problem.y.shape
     f, receive = taken_apart(call)
-    rel, least = steps.vectors(problem)
-    workspace = Workspace()
+    workspace = Workspace(*steps.relative(problem))
 
     def kernel(x: Any, *contexts: Any) -> Any:
         at = f if not contexts else _with_contexts(f, contexts)
         columns, vector = np.empty((*shape, x.size), dtype), x.reshape(-1)
+        work, entries, rel, least = scratch = workspace.take(x)
         sizes = np.maximum(rel * abs(vector), least)
         ahead, behind = vector + sizes, vector - sizes
-        work, entries = scratch = workspace.take(x)
-        moves = zip(ahead.tolist(), behind.tolist(), vector.tolist(), strict=True)
-        for j, (up, down, now) in enumerate(moves):
+        lists = ahead.tolist(), behind.tolist(), vector.tolist()
+        for j, up, down, now in zip(range(x.size), *lists, strict=False):
             column = columns[..., j]
             entries[j] = up
             y = at(work)
@@ -124,15 +123,14 @@ def _central_columns(steps: Steps, problem: Problem, value: bool) -> Kernel:
 
 def _forward_columns(steps: Steps, problem: Problem, value: bool) -> Kernel:
     call, dtype, shape = problem.call, problem.y.dtype, problem.y.shape
-    rel, least = steps.vectors(problem)
-    workspace = Workspace()
+    workspace = Workspace(*steps.relative(problem))
 
     def kernel(x: Any, *contexts: Any) -> Any:
         base = np.array(call(x, *contexts))
         columns, vector = np.empty((*shape, x.size), dtype), x.reshape(-1)
+        work, entries, rel, least = scratch = workspace.take(x)
         ahead = vector + np.maximum(rel * abs(vector), least)
-        work, entries = scratch = workspace.take(x)
-        for j, (up, now) in enumerate(zip(ahead.tolist(), vector.tolist(), strict=True)):
+        for j, up, now in zip(range(x.size), ahead.tolist(), vector.tolist(), strict=False):
             entries[j] = up
             columns[..., j] = call(work, *contexts)
             entries[j] = now
@@ -146,15 +144,14 @@ def _forward_columns(steps: Steps, problem: Problem, value: bool) -> Kernel:
 
 def _complex_columns(steps: Steps, problem: Problem, value: bool) -> Kernel:
     call, dtype, shape = problem.call, problem.y.dtype, problem.y.shape
-    rel, least = steps.vectors(problem)
-    workspace = Workspace(complex_entries=True)
+    workspace = Workspace(*steps.relative(problem), complex_entries=True)
 
     def kernel(x: Any, *contexts: Any) -> Any:
         columns, vector = np.empty((*shape, x.size), dtype), x.reshape(-1)
+        work, entries, rel, least = scratch = workspace.take(x)
         sizes = np.maximum(rel * abs(vector), least)
         ahead = vector + 1j * sizes
-        work, entries = scratch = workspace.take(x)
-        for j, (up, now) in enumerate(zip(ahead.tolist(), vector.tolist(), strict=True)):
+        for j, up, now in zip(range(x.size), ahead.tolist(), vector.tolist(), strict=False):
             entries[j] = up
             columns[..., j] = call(work, *contexts).imag
             entries[j] = now

@@ -52,12 +52,13 @@ def hessian(steps: Steps, arrays: Arrays, problem: Problem, *, value: bool) -> K
     outer, inner = second_order(steps)
     first = gradient(steps, arrays, problem, value=True)
     complex_problem = complexified(inner, problem)
-    widths, spans = outer.sizes(problem), inner.sizes(problem)
+    spans = inner.sizes(problem)
     partials = _PARTIALS[inner.scheme]
-    workspace = Workspace(complex_entries=inner.scheme == "complex_step")
+    complex_entries = inner.scheme == "complex_step"
+    workspace = Workspace(*outer.relative(problem), complex_entries=complex_entries)
 
     def kernel(x: Any, *contexts: Any) -> Any:
-        work, entries = scratch = workspace.take(x)
+        work, entries, rel, least = scratch = workspace.take(x)
         vector = x.reshape(-1)
         matrix = np.zeros((x.size, x.size), x.dtype)
 
@@ -67,7 +68,8 @@ def hessian(steps: Steps, arrays: Arrays, problem: Problem, *, value: bool) -> K
         def partial_row(row: Any) -> None:
             partials(row, f, entries, spans(vector))
 
-        _fill(matrix, partial_row, entries, vector, widths(vector), outer.scheme)
+        widths = np.maximum(rel * abs(vector), least)
+        _fill(matrix, partial_row, entries, vector, widths, outer.scheme)
         workspace.give(scratch)
         return matrix
 

@@ -41,12 +41,6 @@ class Steps:
         rel = self.rel_step or _epsilon(problem) ** self.powers[self.scheme]
         return rel, self.abs_step or rel
 
-    def vectors(self, problem: Problem) -> tuple[Any, Any]:
-        """Get the same as NumPy vectors of the size of ``x``, which NumPy multiplies faster."""
-        size, dtype = problem.x.size, problem.x.dtype
-        rel, least = self.relative(problem)
-        return np.full(size, rel, dtype), np.full(size, least, dtype)
-
     def sizes(self, problem: Problem) -> Callable[[Any], Any]:
         """Build ``vector -> step of each entry``, in any array library."""
         rel, least = self.relative(problem)

@@ -2,42 +2,61 @@
 
 from __future__ import annotations
 
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
 import numpy as np
 
 
+class Scratch(NamedTuple):
+    """What one call works in.
+
+    Attributes:
+        work: a contiguous copy of ``x``, complex if that was asked for.
+        entries: the same memory, flat.
+        rel: the relative step, repeated for each entry: NumPy multiplies that faster.
+        least: the least step, likewise.
+    """
+
+    work: Any
+    entries: Any
+    rel: Any
+    least: Any
+
+
 @final
 class Workspace:
-    """A stack of scratch copies of ``x``.
+    """A stack of scratch memory.
 
     Every call takes one and gives it back: calls that run at once, in threads or because ``f``
     itself executes the plan, never hold the same one. A call that ends in an exception keeps
-    its copy, and a new one is made.
+    its own, and a new one is made.
     """
 
-    __slots__ = ("_complex", "_free")
+    __slots__ = ("_complex", "_free", "_least", "_rel")
 
-    def __init__(self, *, complex_entries: bool = False) -> None:
+    def __init__(self, rel: float, least: float, *, complex_entries: bool = False) -> None:
+        self._rel = rel
+        self._least = least
         self._complex = complex_entries
-        self._free: list[tuple[Any, Any]] = []
+        self._free: list[Scratch] = []
 
-    def take(self, x: Any) -> tuple[Any, Any]:
-        """Get a contiguous copy of ``x``, complex if that was asked for, and its flat view."""
+    def take(self, x: Any) -> Scratch:
+        """Get scratch memory that holds a copy of ``x``."""
         try:
             scratch = self._free.pop()
         except IndexError:
             scratch = self._make(x)
-        if scratch[0].shape != x.shape:
+        if scratch.work.shape != x.shape:
             scratch = self._make(x)
-        scratch[0][...] = x
+        scratch.work[...] = x
         return scratch
 
-    def give(self, scratch: tuple[Any, Any]) -> None:
+    def give(self, scratch: Scratch) -> None:
         """Give it back for another call."""
         self._free.append(scratch)
 
-    def _make(self, x: Any) -> tuple[Any, Any]:
+    def _make(self, x: Any) -> Scratch:
         dtype = np.result_type(x.dtype, np.complex64) if self._complex else x.dtype
         work = np.empty(x.shape, dtype)
-        return work, work.reshape(-1)
+        steps = np.full(x.size, self._rel, x.dtype), np.full(x.size, self._least, x.dtype)
+        return Scratch(work, work.reshape(-1), *steps)
