@@ -155,11 +155,8 @@ def _receiver(operator: str, one: Argument, form: Form, example: Any) -> Convert
     shapes = [leaf.shape for leaf in one.leaves]
     enter = form.enter or np.asarray
     # The type of a scalar says its shape; times 1j, what a complex step makes of it.
-    scalars = (
-        (type(example), type(1j * example))
-        if one.leaves[0].shape == () and not isinstance(example, np.ndarray)
-        else ()
-    )
+    scalar = one.structure is None and not shapes[0] and not isinstance(example, np.ndarray)
+    scalars = (type(example), type(1j * example)) if scalar else ()
 
     def receive(y: Any) -> Any:
         if type(y) in scalars:

@@ -88,7 +88,9 @@ class Plan:
                 if the value is not wanted.
 
         Returns:
-            The result, of the kind of ``x``; ``out`` if it was given.
+            The result, of the kind of ``x``; ``out`` if it was given. It is new at every call.
+            The NumPy results of ``AutoJax`` are read-only: memory that JAX made, not copied; for
+            an array to change, pass ``out=``.
 
         Raises:
             PreparationMismatchError: the arguments are not like those of prepare.

@@ -166,8 +166,8 @@ SCENARIOS = (
     ),
     Scenario(
         "matrix->vector",
-        lambda xp: lambda x: (
-            xp.asarray(_A[0], x.dtype) @ x.T + xp.stack([x[0, 0] * x[1, 1], 0 * x[0, 0]])
+        lambda xp: (
+            lambda x: xp.asarray(_A[0], x.dtype) @ x.T + xp.stack([x[0, 0] * x[1, 1], 0 * x[0, 0]])
         ),
         np.array([[1.0, 2.0, 3.0], [-1.0, 0.5, 2.0]]),
         lambda x: np.array([[1 + x[1, 1], -2, 0.5, 0, x[0, 0], 0], [0, 0, 0, 1, -2, 0.5]]),
@@ -182,9 +182,7 @@ SCENARIOS = (
         "rank3->rank3",
         lambda xp: lambda x: xp.transpose(x, (2, 0, 1)) ** 2,
         np.arange(1.0, 13.0).reshape(2, 2, 3) / 7,
-        lambda x: (
-            _permutation((2, 0, 1), x.shape) * 2 * x.transpose(2, 0, 1).reshape(-1, 1)
-        ),
+        lambda x: _permutation((2, 0, 1), x.shape) * 2 * x.transpose(2, 0, 1).reshape(-1, 1),
     ),
     Scenario(
         "size 1",

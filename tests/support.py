@@ -101,9 +101,7 @@ class Case:
 
     def check_all(self, got: tuple[Any, ...], expected: tuple[Any, ...], dtype: str) -> None:
         orders = {"hvp": (1, 2), "hessian": (0, 1, 2), "second_derivative": (0, 1, 2)}
-        for one, right, order in zip(
-            got, expected, orders.get(self.operator, (0, 1)), strict=True
-        ):
+        for one, right, order in zip(got, expected, orders.get(self.operator, (0, 1)), strict=True):
             self.check(one, right, order or 1, dtype)
 
 

@@ -1,0 +1,168 @@
+import io
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from difint.backends import AutoFiniteDiff, AutoJax
+from difint.cli import demo, main
+from difint.cli.problems import PROBLEMS, StiffProblem
+from difint.cli.text import Progress
+
+DECAY = StiffProblem(
+    name="Decay",
+    source="none",
+    rates=lambda y1, y2: (-1e3 * y1 + y2, -y2),
+    y0=(1.0, 1.0),
+    t_span=(0.0, 1.0),
+    published=(float(np.exp(-1.0)) / 999.0, float(np.exp(-1.0))),
+)
+BLOW_UP = StiffProblem("Blow up", "none", lambda y: (y * y,), (1.0,), (0.0, 2.0), (0.0,))
+NUMPY_SOURCES = (demo.JacobianSource(AutoFiniteDiff()), demo.JacobianSource(None))
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Let the demo solve one easy problem, without JAX's compilation."""
+    monkeypatch.setattr(demo, "PROBLEMS", (DECAY,))
+    monkeypatch.setattr(demo, "SOURCES", NUMPY_SOURCES)
+
+
+@pytest.fixture
+def no_jax(monkeypatch):
+    monkeypatch.setitem(sys.modules, "jax", None)
+
+
+def quiet():
+    return Progress(io.StringIO())
+
+
+def test_rows_are_sources_times_methods():
+    (solved,) = demo.run(quiet(), [DECAY], NUMPY_SOURCES).problems
+    assert [(row.backend, row.method) for row in solved.rows] == [
+        ("AutoFiniteDiff()", "BDF"),
+        ("AutoFiniteDiff()", "Radau"),
+        ("SciPy's own", "BDF"),
+        ("SciPy's own", "Radau"),
+    ]
+    assert all(row.error < 1e-5 for row in solved.rows)
+    assert all(row.f_calls > row.j_calls > 0 for row in solved.rows)
+    assert solved.reference_error < 1e-11
+
+
+def test_scipys_own_rows_have_no_plan():
+    (solved,) = demo.run(quiet(), [DECAY], [demo.JacobianSource(None)]).problems
+    assert {(row.prepare_ms, row.execute_us) for row in solved.rows} == {(None, None)}
+
+
+def test_a_new_source_is_one_line():
+    source = demo.JacobianSource(AutoFiniteDiff("complex_step"), lambda problem: problem.in_numpy)
+    (solved,) = demo.run(quiet(), [DECAY], [source]).problems
+    assert {row.backend for row in solved.rows} == {"AutoFiniteDiff(scheme='complex_step')"}
+
+
+def test_calls_of_differences_are_counted():
+    """An exact Jacobian of another function costs the right-hand side no call."""
+    exact = demo.JacobianSource(AutoFiniteDiff("complex_step"), lambda problem: problem.in_numpy)
+    central = demo.JacobianSource(AutoFiniteDiff())
+    (solved,) = demo.run(quiet(), [DECAY], [exact, central]).problems
+    for without, counted in zip(solved.rows[:2], solved.rows[2:], strict=True):
+        assert counted.f_calls == without.f_calls + 2 * 2 * counted.j_calls
+
+
+def test_jacobians_of_jax_serve_the_solvers():
+    pytest.importorskip("jax")
+    source = demo.JacobianSource(AutoJax(x64=True), lambda problem: problem.in_jax)
+    (solved,) = demo.run(quiet(), PROBLEMS[1:2], [source]).problems
+    assert [row.backend for row in solved.rows] == ["AutoJax(x64=True)"] * 2
+    assert all(row.error < 1e-4 for row in solved.rows)
+
+
+def test_scaled_error_is_absolute_for_small_entries_and_relative_for_large_ones():
+    floor = demo.ATOL / demo.RTOL
+    assert demo.scaled_error(np.array([floor]), [0.0]) == pytest.approx(1.0)
+    assert demo.scaled_error(np.array([1.0, 1.01e6]), [1.0, 1e6]) == pytest.approx(0.01)
+
+
+def test_without_jax_it_runs_and_names_the_extra(no_jax, monkeypatch, capsys):
+    monkeypatch.setattr(demo, "PROBLEMS", (DECAY,))
+    assert main(["demo"]) == 0
+    out = capsys.readouterr().out
+    assert "AutoJax(x64=True) is missing" in out
+    assert "pip install 'difint[jax]'" in out
+    assert out.count("AutoFiniteDiff()") == out.count("SciPy's own") == 2
+
+
+def test_without_jax_the_json_says_so(no_jax, monkeypatch, capsys):
+    monkeypatch.setattr(demo, "PROBLEMS", (DECAY,))
+    assert main(["demo", "--json"]) == 0
+    missing = json.loads(capsys.readouterr().out)["missing"]
+    assert {"backend": "AutoJax(x64=True)", "extra": "jax"} in missing
+
+
+def test_text_has_a_table_and_states_the_measure(small, capsys):
+    assert main(["demo"]) == 0
+    captured = capsys.readouterr()
+    assert "Decay: 2 equations, t = 0 to 1" in captured.out
+    assert "max_i |y[i] - ref[i]| / (|ref[i]| + 1e-06)" in captured.out
+    assert captured.err == "[1/1] Decay, 2 equations\n"
+
+
+def test_table_columns_are_aligned(small, capsys):
+    main(["demo"])
+    lines = capsys.readouterr().out.splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("backend"))
+    assert len({len(line) for line in lines[start : start + 6]}) == 1
+
+
+def test_json_is_one_document_and_progress_stays_on_stderr(small, capsys):
+    assert main(["demo", "--json"]) == 0
+    captured = capsys.readouterr()
+    (solved,) = json.loads(captured.out)["problems"]
+    assert solved["name"] == "Decay"
+    assert solved["rows"][-1]["prepare_ms"] is None
+    assert captured.err
+
+
+def test_a_failed_solve_is_told_and_sets_the_exit_code(small, monkeypatch, capsys):
+    monkeypatch.setattr(demo, "PROBLEMS", (BLOW_UP,))
+    monkeypatch.setattr(demo, "reference_end", lambda problem: np.zeros(1))
+    assert main(["demo"]) == 1
+    assert capsys.readouterr().out.count("failed") == 4
+
+
+def test_a_failed_reference_is_an_error():
+    with pytest.raises(RuntimeError, match="Blow up: the reference failed"):
+        demo.reference_end(BLOW_UP)
+
+
+def test_whole_demo():
+    pytest.importorskip("jax")
+    done = subprocess.run(
+        [sys.executable, "-m", "difint", "demo", "--json"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=300,  # against hanging, not a measure of speed
+    )
+    assert done.stderr.count("\n") == len(PROBLEMS)
+    found = json.loads(done.stdout)
+    assert [solved["name"] for solved in found["problems"]] == ["Robertson", "HIRES", "Pollution"]
+    labels = [source.label for source in demo.SOURCES if source.available]
+    for solved in found["problems"]:
+        rows = {(row["backend"], row["method"]): row for row in solved["rows"]}
+        assert list(rows) == [(label, method) for label in labels for method in demo.METHODS]
+        check_rows(solved["reference_error"], rows)
+
+
+def check_rows(reference_error, rows):
+    assert reference_error < 1e-11
+    for (_, method), row in rows.items():
+        assert row["error"] < (1e-4 if method == "BDF" else 1e-6)
+        assert 0 < row["j_calls"] < row["f_calls"] < 10_000
+    for method in demo.METHODS:
+        exact = rows["AutoJax(x64=True)", method]["f_calls"]
+        assert rows["AutoFiniteDiff()", method]["f_calls"] > exact
+        assert rows["SciPy's own", method]["f_calls"] > exact
