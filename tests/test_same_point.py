@@ -52,8 +52,18 @@ def energy_hessian(x, a):
 def test_same_point(backend, kind):
     x, t, c, a = kind(X.copy()), kind(T), kind(T[:2]), di.Constant(kind(2.0))
     tests = [
-        (di.prepare_pushforward_same_point(cube, backend, x, t, a), t, cube(X, 2), cube_matrix(X, 2)),
-        (di.prepare_pullback_same_point(cube, backend, x, c, a), c, cube(X, 2), cube_matrix(X, 2).T),
+        (
+            di.prepare_pushforward_same_point(cube, backend, x, t, a),
+            t,
+            cube(X, 2),
+            cube_matrix(X, 2),
+        ),
+        (
+            di.prepare_pullback_same_point(cube, backend, x, c, a),
+            c,
+            cube(X, 2),
+            cube_matrix(X, 2).T,
+        ),
         (di.prepare_hvp_same_point(energy, backend, x, t, a), t, None, energy_hessian(X, 2)),
     ]
     for plan, tangent, value, matrix in tests:
@@ -66,7 +76,11 @@ def test_same_point(backend, kind):
             again, _ = plan._with_lower((tangent,), None, None)
             np.testing.assert_allclose(lower, value, rtol=1e-12)
             np.testing.assert_allclose(got, matrix @ np.asarray(tangent), rtol=rtol(backend))
-            assert kind is not np.asarray or not np.shares_memory(lower, again) or not lower.flags.writeable
+            assert (
+                kind is not np.asarray
+                or not np.shares_memory(lower, again)
+                or not lower.flags.writeable
+            )
         if kind is np.asarray:
             out = np.empty(matrix.shape[0])
             assert plan.execute(tangent, out=out) is out

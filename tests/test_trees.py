@@ -118,7 +118,9 @@ def test_hvp_and_pushforward(name, backend):
     close(gradient, by_parts(parts, x, *right_gradient()), accuracy(backend, 2))
     close(product, right, accuracy(backend, 2))
     along = di.pushforward(f, backend, x, t)
-    expected = sum(np.sum(np.asarray(a) * b) for a, b in zip(right_gradient(), direction, strict=True))
+    expected = sum(
+        np.sum(np.asarray(a) * b) for a, b in zip(right_gradient(), direction, strict=True)
+    )
     np.testing.assert_allclose(along, expected, rtol=accuracy(backend))
     batch = di.prepare_pushforward(f, backend, x, (t, t)).execute(x, (t, t))
     assert type(batch) is tuple and len(batch) == 2
