@@ -61,8 +61,12 @@ class Arrays:
         trees: how trees of them are taken apart.
         lower: turns ``f`` with its arguments into a ``Problem``.
         matrix: the form of a matrix result: ``(problem, leaf) -> Form``.
-        compile: ``(kernel, args) -> kernel``; with ``args=None`` for a kernel that runs once.
-        attach: ``(kernel, apply, t) -> (t -> kernel(apply, t))``, compiled: for same-point plans.
+        compile: ``(kernel, args, strict=...) -> kernel``, for arguments like ``args``; with
+            ``args=None`` for a kernel that runs once.
+        attach: ``(kernel, apply, t, strict=...) -> (t -> kernel(apply, t))``, compiled: for
+            same-point plans.
+        sealed: the names of the kinds whose shape and dtype a strict compiled kernel checks by
+            itself, raising ``Unfit``: the guard leaves them to it.
         settle: brings a value that fits, but not exactly, into the form that was compiled for.
         copy: a value that shares no memory with another.
         one: the unit seed of a scalar.
@@ -83,8 +87,9 @@ class Arrays:
     trees: Trees
     lower: Callable[[Lowering], Problem]
     matrix: Callable[[Problem, Any], Form]
-    compile: Callable[[Callable[..., Any], tuple[Any, ...] | None], Callable[..., Any]]
-    attach: Callable[[Callable[..., Any], Apply, Any], Callable[..., Any]]
+    compile: Callable[..., Callable[..., Any]]
+    attach: Callable[..., Callable[..., Any]]
+    sealed: Callable[[], frozenset[str]]
     settle: Callable[[Any], Any]
     copy: Callable[[Any], Any]
     one: Callable[[Any], Any]

@@ -227,8 +227,14 @@ def _matrix(problem: Problem, leaf: Leaf) -> Form:
     return plain_form(Leaf("numpy", leaf.shape, leaf.dtype))
 
 
-def _compile(kernel: Callable[..., Any], args: tuple[Any, ...] | None) -> Callable[..., Any]:
+def _compile(kernel: Callable[..., Any], args: Any, *, strict: bool = True) -> Callable[..., Any]:
     return kernel
+
+
+def _attach(
+    kernel: Callable[..., Any], apply: Apply, t: Any, *, strict: bool = True
+) -> Callable[..., Any]:
+    return partial(kernel, apply)
 
 
 def _one(like: Any) -> Any:
@@ -277,7 +283,8 @@ NUMPY_ARRAYS = Arrays(
     lower=lower,
     matrix=_matrix,
     compile=_compile,
-    attach=lambda kernel, apply, t: partial(kernel, apply),
+    attach=_attach,
+    sealed=frozenset,
     settle=_identity,
     copy=np.array,
     one=_one,

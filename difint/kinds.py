@@ -132,14 +132,17 @@ def _jax_leaf(value: Any) -> Leaf:
 def _jax_key(value: Any) -> Callable[[Any], Any] | None:
     if _jax_traced(value):
         return None
-    from jax.extend.backend import backends
-
     fields = ["aval.shape", "aval.dtype", "aval.weak_type"]
     # Reading and comparing a sharding costs four Python frames: with a single device in the
     # process there is nothing to compare.
-    if sum(backend.device_count() for backend in backends().values()) > 1:
-        fields.append("sharding")
-    return attrgetter(*fields)
+    return attrgetter(*fields, "sharding") if device_count() > 1 else attrgetter(*fields)
+
+
+def device_count() -> int:
+    """Count JAX's devices of all platforms in this process."""
+    from jax.extend.backend import backends
+
+    return sum(backend.device_count() for backend in backends().values())
 
 
 _numpy_key = attrgetter("shape", "dtype")

@@ -10,7 +10,7 @@ import numpy as np
 
 from difint.contexts import unwrap
 from difint.delivery import Delivery
-from difint.errors import ArgumentError, message
+from difint.errors import ArgumentError, Unfit, message
 from difint.signature import Signature
 
 
@@ -99,12 +99,14 @@ class Plan:
         if not self._fits(args):
             return self._unusual(args, out, y, full=False)
         start = self._contexts_at
-        if start:
-            args = (*args[:start], *map(unwrap, args[start:]))
-        if out is not None or y is not None:
-            return self._delivery.deliver(args, out, y, full=False)
-        leave = self._leave
-        return self._kernel(*args) if leave is None else leave(self._kernel(*args))
+        values = (*args[:start], *map(unwrap, args[start:])) if start else args
+        try:
+            if out is not None or y is not None:
+                return self._delivery.deliver(values, out, y, full=False)
+            leave = self._leave
+            return self._kernel(*values) if leave is None else leave(self._kernel(*values))
+        except Unfit:
+            return self._unusual(args, out, y, full=False)
 
     __call__ = execute
 
@@ -151,14 +153,17 @@ class Plan:
         """Execute the variant with the lower orders: ``(lower orders..., result)``."""
         if not self._fits(args):
             return self._unusual(args, out, y, full=True)
-        return self._delivery.deliver(self._unwrap(args), out, y, full=True)
+        try:
+            return self._delivery.deliver(self._unwrap(args), out, y, full=True)
+        except Unfit:
+            return self._unusual(args, out, y, full=True)
 
     def _unwrap(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
         at = self._contexts_at
         return (*args[:at], *map(unwrap, args[at:])) if at else args
 
     def _unusual(self, args: tuple[Any, ...], out: Any, y: Any, *, full: bool) -> Any:
-        """Take the arguments that the guard did not know: raise, or run what fits all the same."""
+        """Take arguments that guard or kernel did not know: raise, or run what fits anyway."""
         traced = self._signature.check(args)
         values = self._unwrap(args)
         if not traced:

@@ -63,13 +63,21 @@ def prepare(
     arrays = engine.arrays
     stage = _lower(operator, f, engine, args, y)
     make = _fixed if same_point else _free
-    kernel, full, primal, route = make(operator, engine, stage, once)
+    kernel, full, primal, route = make(operator, engine, stage, once=once, strict=strict)
     forms = _forms(operator, stage, arrays)
     y_form = None if y is None or same_point else stage.problem.y_form
     delivery = Delivery(operator.name, kernel, full, forms, y_form, primal, arrays.trees)
     signed = args[1:2] if same_point else args
     names = _names(operator, args)[1:2] if same_point else _names(operator, args)
-    signature = make_signature(operator.name, names, signed, arrays.trees, arrays.kinds, strict)
+    signature = make_signature(
+        operator.name,
+        names,
+        signed,
+        arrays.trees,
+        arrays.kinds,
+        strict=strict,
+        sealed=frozenset() if once else arrays.sealed(),
+    )
     seconds = perf_counter() - start
     result = _result_summary(forms[-1], stage.batch)
     info = PlanInfo(operator.name, repr(backend), str(signature), result, route, seconds)
@@ -138,7 +146,9 @@ _Kernels = tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any] | No
 """Kernel of the result, kernel of all parts, primal if no part is the value, route."""
 
 
-def _free(operator: Operator, engine: Engine, stage: _Stage, once: bool) -> _Kernels:
+def _free(
+    operator: Operator, engine: Engine, stage: _Stage, *, once: bool, strict: bool
+) -> _Kernels:
     """Make the kernels of a plan that takes all its arguments at ``execute``."""
     arrays, problem = engine.arrays, stage.problem
 
@@ -149,7 +159,7 @@ def _free(operator: Operator, engine: Engine, stage: _Stage, once: bool) -> _Ker
         return _at_tangent(arrays, built, stage, value=value), route
 
     def finish(function: Callable[..., Any]) -> Callable[..., Any]:
-        compiled = arrays.compile(function, None if once else stage.args)
+        compiled = arrays.compile(function, None if once else stage.args, strict=strict)
         return _entering(compiled, stage.enter)
 
     result, route = kernel(value=False)
@@ -182,7 +192,9 @@ def _apply(arrays: Arrays, apply: Callable[..., Any], t: Any, stage: _Stage) -> 
     return arrays.each(apply, tuple(arrays.cast(one, stage.like) for one in t))
 
 
-def _fixed(operator: Operator, engine: Engine, stage: _Stage, once: bool) -> _Kernels:
+def _fixed(
+    operator: Operator, engine: Engine, stage: _Stage, *, once: bool, strict: bool
+) -> _Kernels:
     """Make the kernels of a same-point plan: what depends on the point is done here."""
     arrays, (x, t, *values) = engine.arrays, stage.args
     problem = _private_caches(stage.problem, arrays.trees)
@@ -191,7 +203,7 @@ def _fixed(operator: Operator, engine: Engine, stage: _Stage, once: bool) -> _Ke
     apply = arrays.compile(at, None)(*point)
 
     def finish(kernel: Callable[..., Any]) -> Callable[..., Any]:
-        return _entering(arrays.attach(kernel, apply, t), stage.enter[1:])
+        return _entering(arrays.attach(kernel, apply, t, strict=strict), stage.enter[1:])
 
     def full(apply: Callable[..., Any], t: Any) -> tuple[Any, Any]:
         return _apply(arrays, apply, t, stage)

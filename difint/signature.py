@@ -103,11 +103,19 @@ def make_signature(
     args: Sequence[Any],
     trees: Trees,
     kinds: tuple[Kind, ...],
+    *,
     strict: bool,
+    sealed: frozenset[str],
 ) -> Signature:
-    """Describe ``args``, and build the guard that compares later arguments with them."""
+    """Describe ``args``, and build the guard that compares later arguments with them.
+
+    Of the kinds in ``sealed`` it compares the type alone: the kernel checks the rest.
+    """
     arguments = tuple(argument(n, a, trees, kinds) for n, a in zip(names, args, strict=True))
-    fits = _guard(args, arguments, trees, kinds) if strict else _wrapping_guard(arguments)
+    if not strict:
+        return Signature(operator, arguments, _wrapping_guard(arguments), trees, kinds)
+    pairs = zip(args, arguments, strict=True)
+    fits = _guard([_row(arg, one, trees, kinds, sealed) for arg, one in pairs])
     return Signature(operator, arguments, fits, trees, kinds)
 
 
@@ -122,10 +130,11 @@ def _wrapping_guard(arguments: Sequence[Argument]) -> Callable[[tuple[Any, ...]]
     return fits
 
 
-def _guard(
-    args: Sequence[Any], arguments: Sequence[Argument], trees: Trees, kinds: tuple[Kind, ...]
-) -> Callable[[tuple[Any, ...]], bool]:
-    rows = [_row(arg, one, trees, kinds) for arg, one in zip(args, arguments, strict=True)]
+_Row = tuple[type[Context] | None, type, Callable[[Any], Any] | None, Any]
+"""Wrapper, class, what to read off a value of it, what that must be."""
+
+
+def _guard(rows: Sequence[_Row]) -> Callable[[tuple[Any, ...]], bool]:
     if len(rows) == 1 and rows[0][0] is None:
         _, cls, key, expected = rows[0]
         if key is not None:
@@ -150,21 +159,32 @@ def _guard(
     return fits
 
 
-_Row = tuple[type[Context] | None, type, Callable[[Any], Any] | None, Any]
-
-
-def _row(arg: Any, one: Argument, trees: Trees, kinds: tuple[Kind, ...]) -> _Row:
+def _row(
+    arg: Any, one: Argument, trees: Trees, kinds: tuple[Kind, ...], sealed: frozenset[str]
+) -> _Row:
     """Say how to compare one argument: wrapper, class, what to read off, what it must be."""
     value = arg if one.wrapper is None else arg.value
-    if one.structure is not None:
-        key = _tree_key(value, trees, kinds)
-        return one.wrapper, type(value), key, key(value)
-    kind = kind_of(value, kinds)
-    key_of_kind = None if kind is None else kind.key(value)
-    if one.leaves[0].traced:
+    if any(leaf.traced for leaf in one.leaves):
         return one.wrapper, _NeverFits, None, None
-    expected = None if key_of_kind is None else key_of_kind(value)
-    return one.wrapper, type(value), key_of_kind, expected
+    if one.structure is None:
+        key = _leaf_key(value, kinds, sealed)
+    elif all(leaf.kind in sealed for leaf in one.leaves):
+        key = _leaf_types(trees)
+    else:
+        key = _tree_key(value, trees, kinds, sealed)
+    return one.wrapper, type(value), key, None if key is None else key(value)
+
+
+def _leaf_key(
+    value: Any, kinds: tuple[Kind, ...], sealed: frozenset[str]
+) -> Callable[[Any], Any] | None:
+    kind = kind_of(value, kinds)
+    return None if kind is None or kind.name in sealed else kind.key(value)
+
+
+def _leaf_types(trees: Trees) -> Callable[[Any], Any]:
+    flatten = trees.flatten
+    return lambda tree: tuple(map(type, flatten(tree)[0]))
 
 
 @final
@@ -172,21 +192,22 @@ class _NeverFits:
     """The class of no argument: what was prepared on a traced value is always checked."""
 
 
-def _tree_key(value: Any, trees: Trees, kinds: tuple[Kind, ...]) -> Callable[[Any], Any]:
+def _tree_key(
+    value: Any, trees: Trees, kinds: tuple[Kind, ...], sealed: frozenset[str]
+) -> Callable[[Any], Any]:
     """Build the reader of a tree: its structure, then the type and the key of each leaf."""
-    leaves, _ = trees.flatten(value)
-    owners = [kind_of(leaf, kinds) for leaf in leaves]
-    readers = [owner.key(leaf) if owner else None for owner, leaf in zip(owners, leaves)]  # noqa: B905
+    example = trees.flatten(value)[0]
+    readers = [(type(leaf), _leaf_key(leaf, kinds, sealed)) for leaf in example]
 
     def key(tree: Any) -> Any:
         leaves, structure = trees.flatten(tree)
-        read = [
-            (type(leaf), reader(leaf) if reader is not None and type(leaf) is cls else None)
-            for leaf, reader, cls in zip(leaves, readers, classes, strict=False)
+        if len(leaves) != len(readers):
+            return None
+        return structure, [
+            read(leaf) if type(leaf) is cls and read is not None else type(leaf)
+            for leaf, (cls, read) in zip(leaves, readers, strict=True)
         ]
-        return structure, read
 
-    classes = [type(leaf) for leaf in leaves]
     return key
 
 

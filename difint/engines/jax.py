@@ -21,8 +21,8 @@ from jax.tree_util import Partial
 
 from difint.checks import check_returned
 from difint.engine import Apply, Arrays, At, Engine
-from difint.errors import ArgumentError, PreparationMismatchError, message
-from difint.kinds import JAX, NUMPY, PYTHON, Kind, Leaf
+from difint.errors import ArgumentError, PreparationMismatchError, Unfit, message
+from difint.kinds import JAX, NUMPY, PYTHON, Kind, Leaf, device_count
 from difint.problem import Convert, Form, Lowering, Problem, plain_form, single
 from difint.signature import Argument, argument
 from difint.trees import Trees
@@ -164,23 +164,39 @@ def _scoped(x64: bool, function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _compile(
-    x64: bool, kernel: Callable[..., Any], args: tuple[Any, ...] | None
+    x64: bool, kernel: Callable[..., Any], args: tuple[Any, ...] | None, *, strict: bool = True
 ) -> Callable[..., Any]:
     """Compile for arguments like ``args``, now; run once without compiling if there are none."""
     if args is None:
         return _scoped(x64, lambda *args: kernel(*map(_private, args)))
-    wide = bool(jax.config.jax_enable_x64)
-
-    def traced(*args: Any) -> Any:
-        # JAX comes here a second time when its configuration is no longer that of prepare.
-        if not x64 and bool(jax.config.jax_enable_x64) is not wide:
-            _refuse_mode(wide)
-        return kernel(*args)
-
-    compiled = _scoped(x64, jax.jit(traced))
+    guarded = _sealed(x64, kernel) if strict else kernel
+    compiled = _scoped(x64, jax.jit(guarded))
     if not any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(args)):
         jax.block_until_ready(compiled(*args))
     return compiled
+
+
+def _sealed(x64: bool, kernel: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a kernel be traced for one form of arguments only.
+
+    JAX calls a jitted function again when it meets arguments that it has no code for: a check
+    of every call that costs nothing, because JAX makes it anyway.
+    """
+    wide = bool(jax.config.jax_enable_x64)
+    first: list[Any] = []
+
+    def traced(*args: Any) -> Any:
+        leaves, structure = jax.tree.flatten(args)
+        avals = [jax.typeof(leaf) for leaf in leaves]
+        form = structure, [(aval.shape, aval.dtype, aval.weak_type) for aval in avals]
+        first[:] = first or [form]
+        if not x64 and bool(jax.config.jax_enable_x64) is not wide:
+            _refuse_mode(wide)
+        if form != first[0]:
+            raise Unfit("the arguments are not those of prepare; prepare again with these")
+        return kernel(*args)
+
+    return traced
 
 
 def _private(value: Any) -> Any:
@@ -200,11 +216,21 @@ def _refuse_mode(wide: bool) -> None:
     raise PreparationMismatchError(text)
 
 
-def _attach(x64: bool, kernel: Callable[..., Any], apply: Apply, t: Any) -> Callable[..., Any]:
+def _attach(
+    x64: bool, kernel: Callable[..., Any], apply: Apply, t: Any, *, strict: bool = True
+) -> Callable[..., Any]:
     """Compile for tangents like ``t``; the residuals in ``apply`` are arguments if they can be."""
     if isinstance(apply, Partial):
-        return partial(_compile(x64, kernel, (apply, t)), apply)
-    return _compile(x64, partial(kernel, apply), (t,))
+        return partial(_compile(x64, kernel, (apply, t), strict=strict), apply)
+    return _compile(x64, partial(kernel, apply), (t,), strict=strict)
+
+
+def _sealed_kinds() -> frozenset[str]:
+    """Seal JAX's own arrays: NumPy's may be cut to 32 bits before JAX looks at them.
+
+    With several devices in the process, where an array lives has to be compared too.
+    """
+    return frozenset({"jax"}) if device_count() == 1 else frozenset()
 
 
 def _settle(value: Any) -> Any:
@@ -319,6 +345,7 @@ def _arrays(x64: bool) -> Arrays:
         matrix=_matrix,
         compile=partial(_compile, x64),
         attach=partial(_attach, x64),
+        sealed=_sealed_kinds,
         settle=_settle,
         copy=_identity,
         one=_one,
