@@ -139,12 +139,15 @@ def taken_apart(call: Callable[..., Any]) -> tuple[Callable[..., Any], Convert]:
 
 
 def _kind_of_x(one: Argument, x: Argument) -> Argument:
-    """Give the leaves of ``y`` the kind of ``x``: NumPy in, NumPy out."""
+    """Give the leaves of ``y`` the kind of ``x``: NumPy in, NumPy out; floats in, floats out."""
+    kinds = {leaf.kind for leaf in x.leaves}
     device = next((leaf.device for leaf in x.leaves if leaf.kind == "jax"), None)
 
     def settle(leaf: Leaf) -> Leaf:
-        if device is not None:
+        if "jax" in kinds:
             return Leaf("jax", leaf.shape, leaf.numpy_dtype, device)
+        if kinds == {"python"} and leaf.shape == () and leaf.numpy_dtype == np.float64:
+            return Leaf("python", (), float)
         return Leaf("numpy", leaf.shape, leaf.dtype) if leaf.kind == "jax" else leaf
 
     return replace(one, leaves=tuple(map(settle, one.leaves)))

@@ -120,8 +120,8 @@ def pushforward(
     given.
 
     >>> import numpy as np, difint as di
-    >>> di.pushforward(np.square, di.AutoFiniteDiff(), 3.0, 0.5).__round__(6)
-    3.0
+    >>> di.pushforward(np.square, di.AutoFiniteDiff(), np.array([1.0, 3.0]), np.ones(2)).round(6)
+    array([2., 6.])
     """
     args = (x, t, *contexts)
     return prepare(PUSHFORWARD, f, backend, args, y=y, once=True).execute(*args, out=out, y=y)
