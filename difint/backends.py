@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import importlib
 from dataclasses import dataclass, fields, replace
+from numbers import Real
 from typing import Any, ClassVar, Literal, final
 
 from difint.engine import Engine
@@ -73,6 +74,24 @@ class Backend(abc.ABC):
         return f"{type(self).__name__}({', '.join(given)})"
 
 
+def check_backend(where: str, backend: Any) -> None:
+    """Require a backend descriptor."""
+    if isinstance(backend, Backend):
+        return
+    got = f"a {type(backend).__name__}"
+    remedy = "Pass the function first, then the backend, then x."
+    if isinstance(backend, type):
+        got, remedy = f"the class {backend.__name__}", f"Write {backend.__name__}()."
+    text = message(
+        where,
+        "backend is not a backend",
+        expected="a descriptor such as AutoJax() or AutoFiniteDiff()",
+        got=got,
+        remedy=remedy,
+    )
+    raise ArgumentError(text)
+
+
 _PRIMITIVE = {"forward": "pushforward", "reverse": "pullback"}
 
 
@@ -107,6 +126,9 @@ class AutoFiniteDiff(Backend):
             at the dtype's precision.
         abs_step: the least step, in units of ``x``; ``None`` for ``rel_step``.
 
+    Steps given here hold for first derivatives and for both differences of second ones, which
+    need much wider steps; the outer difference of a complex step has its own.
+
     Raises:
         ArgumentError: an unknown scheme, or a step that is not positive.
 
@@ -131,7 +153,8 @@ class AutoFiniteDiff(Backend):
         )
         for name in ("rel_step", "abs_step"):
             step = getattr(self, name)
-            if step is not None and not 0 < step < float("inf"):
+            real = isinstance(step, Real) and not isinstance(step, bool)
+            if step is not None and not (real and 0 < step < float("inf")):
                 text = message(
                     "AutoFiniteDiff",
                     f"{name} is not a step",
@@ -206,13 +229,19 @@ class SecondOrder(Backend):
     outer: Backend
     inner: Backend
 
+    def __post_init__(self) -> None:
+        check_backend("SecondOrder", self.outer)
+        check_backend("SecondOrder", self.inner)
+
+    def counterpart(self, mode: Mode) -> SecondOrder:
+        """Return the pair of the counterparts."""
+        return SecondOrder(self.outer.counterpart(mode), self.inner.counterpart(mode))
+
     def engine(self) -> Engine:
         """Return the outer engine, which knows the inner one."""
         outer, inner = self.outer.engine(), self.inner.engine()
         if self.outer == self.inner:
             return outer
-        if outer.complexifies:
-            raise UnsupportedError(self._refusal("a real outer backend", "one with complex steps"))
         if outer.arrays is not inner.arrays:
             outer, inner = self._move(outer, inner)
         return replace(outer, native={}, inner=inner, inplace=outer.inplace and inner.inplace)
@@ -257,21 +286,22 @@ class PrimitiveOnly(Backend):
     mode: Mode
 
     def __post_init__(self) -> None:
+        check_backend("PrimitiveOnly", self.backend)
         _check_choice("PrimitiveOnly", "mode", self.mode, ("forward", "reverse"))
 
     def engine(self) -> Engine:
-        """Return the engine with one primitive, and nothing native."""
-        engine = self.backend.engine()
+        """Return the engine with one primitive, and nothing native; so for an inner engine."""
+        return self._restricted(self.backend.engine())
+
+    def _restricted(self, engine: Engine) -> Engine:
         name = _PRIMITIVE[self.mode]
         if getattr(engine, name) is None:
-            text = message(
-                repr(self),
-                f"{self.backend!r} has no {name}",
-                remedy=_other_backend(self.mode),
-            )
+            problem = f"{self.backend!r} has no {name}"
+            text = message(repr(self), problem, remedy=_other_backend(self.mode))
             raise UnsupportedError(text)
-        kept = {name: getattr(engine, name)}
-        return replace(engine, **{"pushforward": None, "pullback": None, **kept}, native={})
+        kept = {"pushforward": None, "pullback": None, name: getattr(engine, name)}
+        inner = None if engine.inner is None else self._restricted(engine.inner)
+        return replace(engine, **kept, native={}, inner=inner)
 
 
 BACKENDS: tuple[type[Backend], ...] = (AutoFiniteDiff, AutoJax)
@@ -284,6 +314,7 @@ def check_available(backend: Backend) -> bool:
     >>> check_available(AutoFiniteDiff())
     True
     """
+    check_backend("check_available", backend)
     try:
         backend.engine()
     except BackendUnavailableError:
@@ -300,6 +331,7 @@ def check_inplace(backend: Backend) -> bool:
     >>> check_inplace(AutoFiniteDiff())
     True
     """
+    check_backend("check_inplace", backend)
     return backend.engine().inplace
 
 
@@ -313,6 +345,7 @@ def forward_counterpart(backend: Backend) -> Backend:
     >>> forward_counterpart(AutoFiniteDiff())
     AutoFiniteDiff()
     """
+    check_backend("forward_counterpart", backend)
     return backend.counterpart("forward")
 
 
@@ -329,4 +362,5 @@ def reverse_counterpart(backend: Backend) -> Backend:
     difint.errors.UnsupportedError: reverse_counterpart: AutoFiniteDiff() has no reverse mode
     Use one that has, e.g. AutoJax(mode='reverse').
     """
+    check_backend("reverse_counterpart", backend)
     return backend.counterpart("reverse")

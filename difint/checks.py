@@ -4,33 +4,19 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from difint.backends import Backend
+import numpy as np
+
+from difint.contexts import Constant, Context
 from difint.errors import ArgumentError, UnsupportedError, message
 from difint.kinds import Kind, Leaf
-from difint.operator import Operator
 from difint.problem import Form
 from difint.signature import Argument, argument
 from difint.trees import Trees
 
-
-def check_backend(operator: str, backend: Any) -> None:
-    """Require a backend descriptor."""
-    if isinstance(backend, Backend):
-        return
-    got = f"a {type(backend).__name__}"
-    remedy = "Pass the function first, then the backend, then x."
-    if isinstance(backend, type):
-        got, remedy = f"the class {backend.__name__}", f"Write {backend.__name__}()."
-    text = message(
-        operator,
-        "backend is not a backend",
-        expected="a descriptor such as AutoJax() or AutoFiniteDiff()",
-        got=got,
-        remedy=remedy,
-    )
-    raise ArgumentError(text)
+if TYPE_CHECKING:
+    from difint.operator import Operator
 
 
 def check_point(operator: Operator, x: Argument, kinds: tuple[Kind, ...]) -> None:
@@ -50,6 +36,16 @@ def check_point(operator: Operator, x: Argument, kinds: tuple[Kind, ...]) -> Non
         _refuse_shape(operator, "x", "a scalar", leaf)
     if operator.x == "array" and leaf.kind == "python":
         _refuse_shape(operator, "x", "an array", leaf)
+
+
+def refuse_traced(operator: str) -> None:
+    """Say that a backend works on numbers, not on the symbols of a transformation."""
+    text = message(
+        operator,
+        "this backend cannot be traced by a transformation such as jax.jit",
+        remedy="Use AutoJax(), or SecondOrder(AutoFiniteDiff(), AutoJax()) for second order.",
+    )
+    raise UnsupportedError(text)
 
 
 def check_y(operator: Operator, y: Argument) -> None:
@@ -81,13 +77,15 @@ def check_tangent(
         for i, one in enumerate(t):
             _check_one_tangent(operator, f"t[{i}]", one, like, trees, kinds)
         return len(t)
-    listing = isinstance(t, list)
+    remedy = f"Pass a t like {name}."
+    if isinstance(t, list):
+        remedy = "Pass numpy.asarray(t) for one tangent, tuple(t) for several."
     text = message(
         operator,
         f"t is neither one tangent like {name} nor a tuple of them",
         expected=", ".join(map(str, like.leaves)),
         got=_describe(t, trees, kinds),
-        remedy="Pass tuple(t) for several tangents." if listing else f"Pass a t like {name}.",
+        remedy=remedy,
     )
     raise ArgumentError(text)
 
@@ -149,6 +147,33 @@ def check_contexts(
             raise ArgumentError(text)
 
 
+def check_caches(operator: str, x: Any, contexts: Sequence[Context], trees: Trees) -> None:
+    """Refuse caches that share memory with ``x``: ``f`` would overwrite it."""
+    mine = [leaf for leaf in trees.flatten(x)[0] if isinstance(leaf, np.ndarray)]
+    for position, context in enumerate(contexts):
+        if isinstance(context, Constant):
+            continue
+        leaves = [leaf for leaf in trees.flatten(context.value)[0] if isinstance(leaf, np.ndarray)]
+        if any(np.may_share_memory(one, leaf) for one in mine for leaf in leaves):
+            text = message(
+                operator,
+                f"context {position}, a {type(context).__name__}, overlaps x in memory",
+                remedy="Pass scratch memory of its own: an argument is read or written, not both.",
+            )
+            raise ArgumentError(text)
+
+
+def refuse_missing_tangent(operator: str) -> None:
+    """Say that a context stands where the tangent belongs."""
+    text = message(
+        operator,
+        "t is missing: a context stands in its place",
+        expected=f"{operator}(f, backend, x, t, *contexts)",
+        remedy="Pass the tangent after x.",
+    )
+    raise ArgumentError(text)
+
+
 def _expected_kinds(kinds: tuple[Kind, ...]) -> str:
     words = {"python": "a Python scalar", "numpy": "a NumPy array", "jax": "a jax.Array"}
     return " or ".join(words.get(kind.name, kind.name) for kind in reversed(kinds))
@@ -178,21 +203,23 @@ def is_floating(leaf: Leaf) -> bool:
     """Tell whether a leaf is real and floating point, extension types included."""
     if isinstance(leaf.dtype, type):
         return leaf.dtype is float
-    return leaf.numpy_dtype.kind == "f" or "float" in leaf.numpy_dtype.name
+    dtype = leaf.dtype
+    return isinstance(dtype, np.dtype) and (dtype.kind == "f" or "float" in dtype.name)
 
 
 def _refuse_dtype(operator: str, path: str, leaf: Leaf) -> None:
     scalar = isinstance(leaf.dtype, type)
-    complexes = leaf.numpy_dtype.kind == "c"
+    complexes = leaf.dtype is complex or "complex" in str(leaf.dtype)
     convert = f"float({path})" if scalar else f"{path}.astype(float)"
     if complexes:
         convert = f"{path}.real and {path}.imag as two real arguments"
+    constant = "; what is not differentiated goes into Constant(...)" if path[0] == "x" else ""
     text = message(
         operator,
         f"{path} cannot be differentiated",
         expected="a real floating point type",
         got=str(leaf),
-        remedy=f"Pass {convert}; what is not differentiated goes into Constant(...).",
+        remedy=f"Pass {convert}{constant}.",
     )
     raise ArgumentError(text)
 
@@ -216,18 +243,18 @@ def check_function(operator: str, f: Any, args: int, y: Any, inplace: bool) -> N
         )
         raise UnsupportedError(text)
     expected = args + (y is not None)
-    other = args + (y is None)
-    if _takes(f, expected) or not _takes(f, other):
+    if _takes(f, expected):
         return
-    if y is None:
-        problem = (
-            f"f takes {other} arguments, as a function f(y, x, ...) that fills y: y= is missing"
-        )
-        remedy = "Pass y=, an array of the output's shape and dtype."
-    else:
-        problem = (
-            f"f takes {other} arguments, as a function that returns its result, and y= was given"
-        )
+    other = args + (y is None)
+    given = "y, x" if y is not None else "x"
+    contexts = f" and {args - 1} context{'s' * (args != 2)}" if args > 1 else ""
+    problem = f"f cannot be called with {given}{contexts}"
+    remedy = "Pass what f takes besides x as contexts: Constant(value), Cache(buffer)."
+    if _takes(f, other) and y is None:
+        problem += ": y= is missing, or a context"
+        remedy = "Pass y=, an array of the output's shape and dtype, if f fills it; " + remedy
+    elif _takes(f, other):
+        problem += ", and y= was given"
         remedy = "Leave y= out, or let f fill its first argument: f(y, x, ...)."
     raise ArgumentError(message(operator, problem, remedy=remedy))
 
@@ -235,7 +262,7 @@ def check_function(operator: str, f: Any, args: int, y: Any, inplace: bool) -> N
 def _takes(f: Callable[..., Any], count: int) -> bool:
     """Tell whether ``f`` can be called with ``count`` positional arguments."""
     try:
-        inspect.signature(f).bind(*range(count))
+        inspect.signature(f, follow_wrapped=False).bind(*range(count))
     except TypeError:
         return False
     except ValueError:  # a builtin without a signature: nothing is known

@@ -92,8 +92,8 @@ class Delivery:
         if self.y_form is None:
             text = message(
                 self.operator,
-                "y= was given, but this plan's f returns its result",
-                remedy="Leave y= out, or prepare with y= and a function f(y, x, ...) that fills y.",
+                "y= was given, but this plan has no y to fill",
+                remedy="Leave y= out: it is for plans of functions f(y, x, ...), not of one point.",
             )
             raise ArgumentError(text)
         self._check_target("y", y, self.y_form.leaves[0], self._arrays(args))
@@ -116,7 +116,8 @@ class Delivery:
                 self._refuse(name, problem, "memory of its own", "memory shared with it")
 
     def _refuse(self, name: str, problem: str, expected: str, got: str, remedy: str = "") -> None:
-        leaf = self.forms[-1].leaves[0] if name == "out" else None
+        plain = name == "out" and self.forms[-1].unpack is single
+        leaf = self.forms[-1].leaves[0] if plain else None
         make = f"Pass {name}=numpy.empty({leaf.shape}, '{leaf.numpy_dtype}')." if leaf else ""
         remedy = remedy or make or f"Pass {name}= as at prepare, in memory of its own."
         text = message(

@@ -47,6 +47,13 @@ with a tangent is built like a primitive: it takes ``reuse`` too, and yields an 
 """
 
 
+class Unfit(Exception):
+    """Says that a compiled kernel met arguments that it was not compiled for.
+
+    A signal from kernel to plan, which explains the mismatch or settles it.
+    """
+
+
 @final
 @dataclass(frozen=True, slots=True)
 class Arrays:
@@ -65,8 +72,9 @@ class Arrays:
             ``args=None`` for a kernel that runs once.
         attach: ``(kernel, apply, t, strict=...) -> (t -> kernel(apply, t))``, compiled: for
             same-point plans.
-        sealed: the names of the kinds whose shape and dtype a strict compiled kernel checks by
-            itself, raising ``Unfit``: the guard leaves them to it.
+        sealed: the names of the kinds of which trees are checked by strict compiled kernels
+            themselves, shapes and dtypes, raising ``Unfit``: the guard looks at types alone.
+        traceable: kernels accept values that a transformation traces.
         settle: brings a value that fits, but not exactly, into the form that was compiled for.
         copy: a value that shares no memory with another.
         one: the unit seed of a scalar.
@@ -90,6 +98,7 @@ class Arrays:
     compile: Callable[..., Callable[..., Any]]
     attach: Callable[..., Callable[..., Any]]
     sealed: Callable[[], frozenset[str]]
+    traceable: bool
     settle: Callable[[Any], Any]
     copy: Callable[[Any], Any]
     one: Callable[[Any], Any]
@@ -120,6 +129,8 @@ class Engine:
         pullback: builds the primitive ``t -> J^T t``.
         native: builders of the operators that beat the derived route, by operator name.
         inplace: functions ``f(y, x, *contexts)`` are accepted.
+        accuracy: the relative error of a first derivative, as a power of the machine epsilon: an
+            outer difference takes its step from it.
         black_box: it differentiates by calling ``f`` and by real array arithmetic alone, so
             that it can work within any other engine's arrays.
         complexifies: it calls ``f`` with complex numbers, which another engine's derivative
@@ -133,6 +144,7 @@ class Engine:
     pullback: Primitive | None = None
     native: Mapping[str, Native] = field(default_factory=_no_native)
     inplace: bool = False
+    accuracy: float = 1.0
     black_box: bool = False
     complexifies: bool = False
     inner: Engine | None = None

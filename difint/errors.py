@@ -15,13 +15,6 @@ class PreparationMismatchError(DifintError, ValueError):
     """The arguments of ``execute`` do not fit what the plan was prepared for."""
 
 
-class Unfit(PreparationMismatchError):
-    """A compiled kernel was called with arguments that it was not compiled for.
-
-    Plans catch it, and explain the mismatch or settle it; it never reaches the user.
-    """
-
-
 class UnsupportedError(DifintError, TypeError):
     """The backend cannot do this; the message names one that can."""
 

@@ -10,7 +10,7 @@ from typing import Any, final
 
 import numpy as np
 
-from difint.checks import check_returned
+from difint.checks import check_returned, refuse_traced
 from difint.engine import Apply, Arrays
 from difint.errors import ArgumentError, message
 from difint.kinds import JAX, NUMPY, PYTHON, Leaf
@@ -87,12 +87,19 @@ def _restore(part: Any, leaf: Leaf) -> Any:
 
 def lower(lowering: Lowering) -> Problem:
     """Lower ``f`` to a function from one NumPy array to one NumPy array."""
+    _check_concrete(lowering)
     x_form = form_of(lowering.described)
     x = np.array(lowering.x if x_form.enter is None else x_form.enter(lowering.x))
     present = x_form.leave or _identity
     make = _filling_call if lowering.y is not None else _returning_call
     call, y_form, y = make(lowering, present, x)
     return Problem(call, _template(x), _template(y), x_form, y_form, lowering)
+
+
+def _check_concrete(lowering: Lowering) -> None:
+    contexts = [argument("", c, PYTHON_TREES, KINDS) for c in lowering.contexts]
+    if any(leaf.traced for one in (lowering.described, *contexts) for leaf in one.leaves):
+        refuse_traced(lowering.operator)
 
 
 def _template(value: Any) -> Any:
@@ -106,36 +113,92 @@ def _returning_call(lowering: Lowering, present: Convert, x: Any) -> _Lowered:
     """Lower ``f(x, *contexts) -> y``; one call shows what ``y`` is."""
     f, operator = lowering.f, lowering.operator
     values = [context.value for context in lowering.contexts]
-    example = f(present(x.copy()), *values)
+    trial = x.copy()
+    example = f(present(trial), *values)
+    _check_unwritten(operator, trial, x)
     one = check_returned(operator, example, PYTHON_TREES, KINDS, tree=lowering.tree)
-    one = _kind_of_x(one, lowering.described)
-    y_form = form_of(one)
-    receive = _receiver(operator, one, y_form, example)
-    if present is not _identity:
-        return (lambda x, *values: receive(f(present(x), *values))), y_form, receive(example)
-    return CheckedCall(f, one.leaves[0].shape, receive), y_form, receive(example)
+    _check_not_cut(operator, lowering.described, one)
+    settled = _kind_of_x(one, lowering.described)
+    y_form = form_of(settled)
+    receive = partial(_receiver, operator, one, y_form, example)
+    shape = one.leaves[0].shape if present is _identity else None
+    inner = f if present is _identity else lambda x, *values: f(present(x), *values)
+    call = CheckedCall(inner, shape, receive, takes_complex=False)
+    return call, y_form, call.receive(example)
+
+
+def _check_unwritten(operator: str, trial: Any, x: Any) -> None:
+    """Refuse an ``f`` that wrote to its ``x``."""
+    if trial.tobytes() == x.tobytes():
+        return
+    text = message(
+        operator,
+        "f wrote to x",
+        expected="x as it was passed",
+        got="other values in it after the call",
+        remedy="Let f work on a copy; the order of arguments is f(y, x, ...) if it fills y.",
+    )
+    raise ArgumentError(text)
+
+
+def _check_not_cut(operator: str, x: Argument, y: Argument) -> None:
+    """Refuse 64-bit numbers where ``f`` computes with JAX in 32-bit mode."""
+    if not any(leaf.kind == "jax" for leaf in (*x.leaves, *y.leaves)):
+        return
+    import jax
+
+    def bits(one: Argument) -> int:
+        return max((leaf.numpy_dtype.itemsize for leaf in one.leaves), default=0)
+
+    if bits(x) < 8 or jax.config.jax_enable_x64:
+        return
+    text = message(
+        operator,
+        "f computes with JAX, which is in 32-bit mode: x would lose precision",
+        expected="32-bit numbers, or JAX in 64-bit mode",
+        got=", ".join(map(str, x.leaves)),
+        remedy="Set jax.config.update('jax_enable_x64', True) first, or pass float32.",
+    )
+    raise ArgumentError(text)
 
 
 @final
 class CheckedCall:
-    """A user's ``f`` that takes and returns NumPy arrays, with a check of what it returns."""
+    """A user's ``f`` as a function of NumPy arrays, with a check of what it returns."""
 
-    __slots__ = ("f", "receive", "shape")
+    __slots__ = ("f", "make_receive", "receive", "shape")
 
-    def __init__(self, f: Callable[..., Any], shape: tuple[int, ...], receive: Convert) -> None:
+    def __init__(
+        self,
+        f: Callable[..., Any],
+        shape: tuple[int, ...] | None,
+        make_receive: Callable[[bool], Convert],
+        *,
+        takes_complex: bool,
+    ) -> None:
         self.f = f
         self.shape = shape
-        self.receive = receive
+        self.make_receive = make_receive
+        self.receive = make_receive(takes_complex)
 
     def __call__(self, x: Any, *contexts: Any) -> Any:
         """Call ``f``, and check."""
         y = self.f(x, *contexts)
-        return y if type(y) is np.ndarray and y.shape == self.shape else self.receive(y)
+        if type(y) is np.ndarray and y.shape == self.shape and y.dtype.kind == "f":
+            return y
+        return self.receive(y)
 
 
 def taken_apart(call: Callable[..., Any]) -> tuple[Callable[..., Any], Convert]:
     """Get ``f`` and the check of its results, for loops that inline the plain case of the check."""
     return (call.f, call.receive) if isinstance(call, CheckedCall) else (call, _identity)
+
+
+def taking_complex(call: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a call return complex numbers, as it does for a complex step."""
+    if not isinstance(call, CheckedCall):
+        return call
+    return CheckedCall(call.f, call.shape, call.make_receive, takes_complex=True)
 
 
 def _kind_of_x(one: Argument, x: Argument) -> Argument:
@@ -153,19 +216,28 @@ def _kind_of_x(one: Argument, x: Argument) -> Argument:
     return replace(one, leaves=tuple(map(settle, one.leaves)))
 
 
-def _receiver(operator: str, one: Argument, form: Form, example: Any) -> Convert:
+def _receiver(
+    operator: str, one: Argument, form: Form, example: Any, takes_complex: bool
+) -> Convert:
     """Build what turns each ``y`` into an array, and refuses one unlike the first."""
     shapes = [leaf.shape for leaf in one.leaves]
+    shape = shapes[0] if one.structure is None else None
     enter = form.enter or np.asarray
+    floating = ("f", "c") if takes_complex else ("f",)
     # The type of a scalar says its shape; times 1j, what a complex step makes of it.
-    scalar = one.structure is None and not shapes[0] and not isinstance(example, np.ndarray)
-    scalars = (type(example), type(1j * example)) if scalar else ()
+    scalar = shape == () and not isinstance(example, np.ndarray)
+    plain = (type(example), type(1j * example) if takes_complex else None) if scalar else ()
+    arrays = () if scalar or shape is None else (np.ndarray, type(example))
 
     def receive(y: Any) -> Any:
-        if type(y) in scalars:
+        kind = type(y)
+        if kind in plain or (kind in arrays and y.shape == shape and y.dtype.kind in floating):
             return enter(y)
         got = argument("f(x)", y, PYTHON_TREES, KINDS)
+        kinds = {leaf.numpy_dtype.kind for leaf in got.leaves if leaf.kind}
         if not got.alike(one) or [leaf.shape for leaf in got.leaves] != shapes:
+            _refuse_change(operator, one, got)
+        if "c" in kinds and not takes_complex:
             _refuse_change(operator, one, got)
         return enter(y)
 
@@ -178,7 +250,7 @@ def _refuse_change(operator: str, one: Argument, got: Argument) -> None:
         "f returned something else than at prepare",
         expected=", ".join(map(str, one.leaves)),
         got=", ".join(map(str, got.leaves)) or "nothing",
-        remedy="Let f return the same structure and shapes for every x, or prepare again.",
+        remedy="Let f return the same structure, shapes and kind of numbers for every x.",
     )
     raise ArgumentError(text)
 
@@ -194,13 +266,35 @@ def _filling_call(lowering: Lowering, present: Convert, x: Any) -> _Lowered:
         f(filled, present(x), *contexts)
         return filled
 
-    filled = np.empty(shape, dtype)
-    returned = f(filled, present(x.copy()), *(context.value for context in lowering.contexts))
+    values = [context.value for context in lowering.contexts]
+    trial, filled = x.copy(), np.full(shape, np.nan, dtype)
+    returned = f(filled, present(trial), *values)
     if returned is not None and returned is not filled:
         problem = f"f returned a {type(returned).__name__}, and y= was given"
         remedy = "Leave y= out, or let f fill its first argument and return None."
         raise ArgumentError(message(lowering.operator, problem, remedy=remedy))
-    return call, form_of(one), filled
+    _check_unwritten(lowering.operator, trial, x)
+    if np.isnan(filled).any():
+        again = np.zeros(shape, dtype)
+        f(again, present(trial), *values)
+        _check_filled(lowering.operator, filled, again)
+    return call, form_of(_kind_of_x(one, lowering.described)), filled
+
+
+def _check_filled(operator: str, filled: Any, again: Any) -> None:
+    """Refuse an ``f`` that leaves entries of ``y`` as they were, or adds to them."""
+    unwritten = np.isnan(filled) & ~np.isnan(again)
+    if not unwritten.any():
+        return
+    first = tuple(int(i) for i in np.argwhere(unwritten)[0])
+    text = message(
+        operator,
+        f"f does not set every entry of y: y{list(first)} keeps what was in it",
+        expected="every entry written, none read before",
+        got=f"{int(unwritten.sum())} of {unwritten.size} entries that depend on y's old values",
+        remedy="Let f begin with y[...] = 0.",
+    )
+    raise ArgumentError(text)
 
 
 def _check_example(operator: str, one: Argument) -> Argument:
@@ -288,6 +382,7 @@ NUMPY_ARRAYS = Arrays(
     compile=_compile,
     attach=_attach,
     sealed=frozenset,
+    traceable=False,
     settle=_identity,
     copy=np.array,
     one=_one,

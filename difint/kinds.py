@@ -53,8 +53,13 @@ class Leaf:
     def like(self, other: Leaf) -> bool:
         """Tell whether a value that is ``other`` may stand where this one was prepared."""
         if self.traced or other.traced:
-            return self.shape == other.shape and self.numpy_dtype == other.numpy_dtype
+            same_shape = self.shape == other.shape
+            return same_shape and _as_dtype(self.dtype) == _as_dtype(other.dtype)
         return self == other
+
+
+def _as_dtype(dtype: Any) -> Any:
+    return np.dtype(dtype) if isinstance(dtype, type) else dtype
 
 
 def _type_name(cls: type) -> str:
@@ -126,7 +131,7 @@ def _jax_traced(value: Any) -> bool:
 def _jax_leaf(value: Any) -> Leaf:
     traced = _jax_traced(value)
     device = None if traced else value.sharding
-    return Leaf("jax", value.shape, np.dtype(value.dtype), device, traced)
+    return Leaf("jax", value.shape, value.dtype, device, traced)
 
 
 def _jax_key(value: Any) -> Callable[[Any], Any] | None:

@@ -8,9 +8,11 @@ from typing import Any, final
 
 import numpy as np
 
+from difint.checks import refuse_traced
 from difint.contexts import unwrap
 from difint.delivery import Delivery
-from difint.errors import ArgumentError, Unfit, message
+from difint.engine import Arrays, Unfit
+from difint.errors import ArgumentError, message
 from difint.signature import Signature
 
 
@@ -41,35 +43,37 @@ class Plan:
 
     A plan is read-only, and any number of threads may execute it at once. It keeps nothing of
     the numbers that it was prepared with, unless it was prepared for the same point.
-
-    Attributes:
-        info: what the plan is, for programs.
     """
 
     __slots__ = (
+        "_arrays",
         "_contexts_at",
         "_delivery",
         "_fits",
+        "_info",
         "_kernel",
         "_leave",
-        "_settle",
         "_signature",
-        "info",
     )
 
     def __init__(
-        self, info: PlanInfo, signature: Signature, delivery: Delivery, settle: Callable[[Any], Any]
+        self, info: PlanInfo, signature: Signature, delivery: Delivery, arrays: Arrays
     ) -> None:
         wrapped = [one.wrapper is not None for one in signature.arguments]
-        self.info = info
+        self._info = info
         self._signature = signature
         self._delivery = delivery
-        self._settle = settle
+        self._arrays = arrays
         # What the hot path reads, flat.
         self._fits = signature.fits
         self._contexts_at = wrapped.index(True) if any(wrapped) else 0
         self._kernel = delivery.kernel
         self._leave = delivery.forms[-1].leave
+
+    @property
+    def info(self) -> PlanInfo:
+        """What the plan is, for programs."""
+        return self._info
 
     @property
     def route(self) -> str:
@@ -127,9 +131,11 @@ class Plan:
             PreparationMismatchError: the arguments are not like those of prepare.
             ArgumentError: ``out`` or ``y`` cannot be filled, or no argument can change.
         """
-        self._signature.check(args)
+        # The guard leaves some checks to compiled kernels: here they come before any call.
+        if (self._signature.strict or not self._fits(args)) and self._signature.check(args):
+            refuse_traced(self.info.operator)
         self._check_memory()
-        values = self._unwrap(args)
+        values = tuple(map(self._arrays.settle, self._unwrap(args)))
         self._delivery.check(values, out, y)
         kernel, form = self._kernel, self._delivery.forms[-1]
         if y is None and type(out) is np.ndarray:
@@ -167,7 +173,10 @@ class Plan:
         traced = self._signature.check(args)
         values = self._unwrap(args)
         if not traced:
-            return self._delivery.deliver(tuple(map(self._settle, values)), out, y, full=full)
+            settled = tuple(map(self._arrays.settle, values))
+            return self._delivery.deliver(settled, out, y, full=full)
+        if not self._arrays.traceable:
+            refuse_traced(self.info.operator)
         if out is not None or y is not None:
             text = message(
                 self.info.operator,

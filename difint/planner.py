@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from difint.backends import Backend, check_backend
 from difint.checks import (
-    check_backend,
+    check_caches,
     check_contexts,
     check_function,
     check_point,
     check_tangent,
     check_y,
+    refuse_missing_tangent,
 )
-from difint.contexts import Constant, unwrap
+from difint.contexts import Context
 from difint.delivery import Delivery
 from difint.engine import Arrays, Engine
 from difint.kinds import Leaf
@@ -25,11 +27,14 @@ from difint.operator import Operator
 from difint.plan import PlanInfo
 from difint.primitives import inner_engine
 from difint.problem import Form, Lowering, Problem, repeat_form
-from difint.signature import argument, check_context, make_signature, summary
+from difint.signature import (
+    argument,
+    argument_names,
+    check_context,
+    make_signature,
+    summary,
+)
 from difint.trees import Trees
-
-if TYPE_CHECKING:
-    from difint.backends import Backend
 
 
 def prepare(
@@ -67,12 +72,12 @@ def prepare(
     forms = _forms(operator, stage, arrays)
     y_form = None if y is None or same_point else stage.problem.y_form
     delivery = Delivery(operator.name, kernel, full, forms, y_form, primal, arrays.trees)
-    signed = args[1:2] if same_point else args
-    names = _names(operator, args)[1:2] if same_point else _names(operator, args)
+    lead = ["x"] if operator.tangent is None else ["x", "t"]
+    fixed = slice(1, 2) if same_point else slice(None)
     signature = make_signature(
         operator.name,
-        names,
-        signed,
+        argument_names(lead, len(args) - len(lead))[fixed],
+        args[fixed],
         arrays.trees,
         arrays.kinds,
         strict=strict,
@@ -81,7 +86,8 @@ def prepare(
     seconds = perf_counter() - start
     result = _result_summary(forms[-1], stage.batch)
     info = PlanInfo(operator.name, repr(backend), str(signature), result, route, seconds)
-    return operator.plan(info, signature, delivery, arrays.settle)
+    stage.problem.source.release()
+    return operator.plan(info, signature, delivery, arrays)
 
 
 class _Stage(NamedTuple):
@@ -112,23 +118,28 @@ def _lower(
     arrays, name = engine.arrays, operator.name
     lead = 1 if operator.tangent is None else 2
     x, contexts = args[0], args[lead:]
+    if isinstance(args[lead - 1], Context) and lead == 2:
+        refuse_missing_tangent(name)
     for position, context in enumerate(contexts):
         check_context(name, context, position)
     described = argument("x", x, arrays.trees, arrays.kinds)
     check_point(operator, described, arrays.kinds)
     check_contexts(name, contexts, arrays.trees, arrays.kinds)
+    check_caches(name, x, contexts, arrays.trees)
     check_function(name, f, 1 + len(contexts), y, engine.inplace)
     tree = operator.y == "any"
-    problem = arrays.lower(Lowering(name, f, x, described, contexts, y, tree))
+    problem = arrays.lower(Lowering(name, f, described, arrays.settle(x), contexts, y, tree))
     check_y(operator, problem.y_form.described)
-    values = tuple(map(unwrap, contexts))
+    values = tuple(arrays.settle(context.value) for context in contexts)
     enter: tuple[Any, ...] = (problem.x_form.enter,)
     if operator.tangent is None:
-        return _Stage(problem, (*_entered(enter, (x,)), *values), None, enter, None)
+        lead_values = _entered(enter, (arrays.settle(x),))
+        return _Stage(problem, (*lead_values, *values), None, enter, None)
     form, like = _tangent_place(operator, problem)
     batch = check_tangent(name, args[1], form, arrays.trees, arrays.kinds)
     enter += ((form if batch is None else repeat_form(form, batch)).enter,)
-    return _Stage(problem, (*_entered(enter, args[:2]), *values), batch, enter, like)
+    lead_values = _entered(enter, (arrays.settle(x), arrays.settle(args[1])))
+    return _Stage(problem, (*lead_values, *values), batch, enter, like)
 
 
 def _tangent_place(operator: Operator, problem: Problem) -> tuple[Form, Any]:
@@ -156,7 +167,7 @@ def _free(
         built, route = operator.build(engine, problem, value=value)
         if operator.tangent is None:
             return built, route
-        return _at_tangent(arrays, built, stage, value=value), route
+        return _at_tangent(arrays, built, stage.batch, stage.like, value=value), route
 
     def finish(function: Callable[..., Any]) -> Callable[..., Any]:
         compiled = arrays.compile(function, None if once else stage.args, strict=strict)
@@ -176,20 +187,22 @@ def _primal(operator: Operator, problem: Problem) -> Callable[..., Any]:
 
 
 def _at_tangent(
-    arrays: Arrays, at: Callable[..., Any], stage: _Stage, *, value: bool
+    arrays: Arrays, at: Callable[..., Any], batch: int | None, like: Any, *, value: bool
 ) -> Callable[..., Any]:
     def kernel(x: Any, t: Any, *contexts: Any) -> Any:
-        parts = _apply(arrays, at(x, *contexts), t, stage)
+        parts = _apply(arrays, at(x, *contexts), t, batch, like)
         return parts if value else parts[-1]
 
     return kernel
 
 
-def _apply(arrays: Arrays, apply: Callable[..., Any], t: Any, stage: _Stage) -> tuple[Any, Any]:
-    if stage.batch is None:
-        y, result = apply(arrays.cast(t, stage.like))
-        return y, result
-    return arrays.each(apply, tuple(arrays.cast(one, stage.like) for one in t))
+def _apply(
+    arrays: Arrays, apply: Callable[..., Any], t: Any, batch: int | None, like: Any
+) -> tuple[Any, Any]:
+    if batch is not None:
+        return arrays.each(apply, tuple(arrays.cast(one, like) for one in t))
+    y, result = apply(arrays.cast(t, like))
+    return y, result
 
 
 def _fixed(
@@ -205,8 +218,10 @@ def _fixed(
     def finish(kernel: Callable[..., Any]) -> Callable[..., Any]:
         return _entering(arrays.attach(kernel, apply, t, strict=strict), stage.enter[1:])
 
+    batch, like = stage.batch, stage.like
+
     def full(apply: Callable[..., Any], t: Any) -> tuple[Any, Any]:
-        return _apply(arrays, apply, t, stage)
+        return _apply(arrays, apply, t, batch, like)
 
     return finish(lambda *args: full(*args)[-1]), finish(full), None, route
 
@@ -220,7 +235,7 @@ def _copied(trees: Trees, value: Any) -> Any:
 
 def _private_caches(problem: Problem, trees: Trees) -> Problem:
     """Give every call its own caches: the plan's are shared between threads."""
-    written = [not isinstance(context, Constant) for context in problem.source.contexts]
+    written = problem.source.written
     if not any(written):
         return problem
     inner = problem.call
@@ -271,8 +286,3 @@ def _result_summary(form: Form, batch: int | None) -> str:
     count = len(one.leaves) // batch
     text = summary(replace(one, leaves=one.leaves[:count], paths=one.paths[:count]))
     return f"({', '.join([text] * batch)})"
-
-
-def _names(operator: Operator, args: tuple[Any, ...]) -> list[str]:
-    lead = ["x"] if operator.tangent is None else ["x", "t"]
-    return lead + ["context"] * (len(args) - len(lead))

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from difint.engine import Apply, At, Engine
+from difint.errors import UnsupportedError, message
 from difint.problem import Problem
 from difint.sweep import count, sweep
 
@@ -48,7 +49,7 @@ def _by_sweep(
                 return y, arrays.inner(result, t)
 
             y, entries = sweep(arrays, component, like)
-            return y, arrays.unravel(arrays.ravel(entries), like)
+            return y, arrays.cast(arrays.unravel(arrays.ravel(entries), like), like)
 
         return apply
 
@@ -69,5 +70,15 @@ def derivative_of(engine: Engine, problem: Problem, build: Any, result: Any) -> 
         build: ``(engine, problem, value=...) -> (kernel, route)``, e.g. the gradient's.
         result: the template of the first derivative.
     """
-    call, route = build(inner_engine(engine), problem, value=False)
-    return replace(problem, call=call, y=result), route
+    inner = inner_engine(engine)
+    if engine.complexifies:
+        text = message(
+            problem.source.operator,
+            "the outer backend cannot differentiate through the inner one",
+            expected="an outer backend that works with real numbers",
+            got="one with complex steps, over a derivative that takes real numbers",
+            remedy="Use SecondOrder(AutoFiniteDiff(), inner), or AutoFiniteDiff('complex_step').",
+        )
+        raise UnsupportedError(text)
+    call, route = build(inner, problem, value=False)
+    return replace(problem, call=call, y=result, accuracy=inner.accuracy), route

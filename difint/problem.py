@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, final
 
-from difint.contexts import Context
+from difint.contexts import Constant, Context
 from difint.kinds import Leaf
 from difint.signature import Argument
 
@@ -81,26 +81,37 @@ def single(value: Any) -> tuple[Any]:
 
 
 @final
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Lowering:
-    """What ``Arrays.lower`` works from.
+    """What ``Arrays.lower`` works from, and engines while they build.
 
     Attributes:
         operator: the operator's name, for messages.
         f: the user's function.
-        x: the example input, and its description.
-        contexts: the example contexts, wrapped.
-        y: the example output of an in-place ``f``; ``None`` if ``f`` returns.
+        described: the description of ``x``.
+        x: the example input; ``None`` after ``release``.
+        contexts: the example contexts, wrapped; empty after ``release``.
+        y: the example output of an in-place ``f``; ``None`` if ``f`` returns, or after
+            ``release``.
         tree: ``f`` may return a tree.
+        written: for each context, whether ``f`` may write to it.
     """
 
     operator: str
     f: Callable[..., Any]
-    x: Any
     described: Argument
+    x: Any
     contexts: tuple[Context, ...]
     y: Any
     tree: bool
+    written: tuple[bool, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.written = tuple(not isinstance(context, Constant) for context in self.contexts)
+
+    def release(self) -> None:
+        """Let go of the example's numbers: a plan keeps none."""
+        self.x, self.contexts, self.y = None, (), None
 
 
 @final
@@ -115,6 +126,7 @@ class Problem:
         x_form: how ``x`` looks to the user.
         y_form: how ``y`` looks to the user.
         source: what it was lowered from, for engines that compile the user's own code.
+        accuracy: the relative error of ``call``, as a power of the machine epsilon.
     """
 
     call: Callable[..., Any]
@@ -123,3 +135,4 @@ class Problem:
     x_form: Form
     y_form: Form
     source: Lowering
+    accuracy: float = 1.0

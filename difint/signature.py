@@ -44,10 +44,10 @@ class Argument:
 
 
 def argument(name: str, value: Any, trees: Trees, kinds: tuple[Kind, ...]) -> Argument:
-    """Describe an argument as it was passed, wrapped if it is a context."""
+    """Describe an argument as it was passed; a context is named after its wrapper."""
     wrapper = type(value) if isinstance(value, Context) else None
     if wrapper is not None:
-        name, value = wrapper.__name__, value.value
+        name, value = f"{wrapper.__name__}{name}", value.value
     if trees.is_leaf(value):
         return Argument(name, wrapper, None, (name,), (describe(value, kinds),))
     leaves, structure = trees.flatten(value)
@@ -69,6 +69,7 @@ class Signature:
             has the last word.
         trees: how arguments are taken apart.
         kinds: the kinds of values that the engine accepts.
+        strict: the guard compares more than the wrapping of contexts.
     """
 
     operator: str
@@ -76,6 +77,7 @@ class Signature:
     fits: Callable[[tuple[Any, ...]], bool]
     trees: Trees
     kinds: tuple[Kind, ...]
+    strict: bool
 
     def __str__(self) -> str:
         return ", ".join(f"{one.name}: {summary(one)}" for one in self.arguments)
@@ -83,11 +85,11 @@ class Signature:
     def check(self, args: Sequence[Any]) -> bool:
         """Raise unless the arguments fit; tell whether any of them is traced."""
         expected = self.arguments
-        _check_wrapped(self.operator, args, expected)
-        got = [
-            argument(expected[i].name if i < len(expected) else f"argument {i}", arg, *self._how)
-            for i, arg in enumerate(args)
-        ]
+        start = sum(one.wrapper is None for one in expected)
+        for position, arg in enumerate(args[start : len(expected)]):
+            check_context(self.operator, arg, position)
+        names = argument_names([one.name for one in expected[:start]], len(args) - start)
+        got = [argument(n, arg, *self._how) for n, arg in zip(names, args, strict=False)]
         if len(got) != len(expected) or not all(map(Argument.fits, expected, got)):
             raise PreparationMismatchError(_mismatch(self.operator, expected, got))
         return any(leaf.traced for one in got for leaf in one.leaves)
@@ -109,14 +111,15 @@ def make_signature(
 ) -> Signature:
     """Describe ``args``, and build the guard that compares later arguments with them.
 
-    Of the kinds in ``sealed`` it compares the type alone: the kernel checks the rest.
+    Of trees whose leaves are all of the kinds in ``sealed`` it compares the types of the leaves:
+    the kernel checks the rest.
     """
     arguments = tuple(argument(n, a, trees, kinds) for n, a in zip(names, args, strict=True))
     if not strict:
-        return Signature(operator, arguments, _wrapping_guard(arguments), trees, kinds)
+        return Signature(operator, arguments, _wrapping_guard(arguments), trees, kinds, strict)
     pairs = zip(args, arguments, strict=True)
     fits = _guard([_row(arg, one, trees, kinds, sealed) for arg, one in pairs])
-    return Signature(operator, arguments, fits, trees, kinds)
+    return Signature(operator, arguments, fits, trees, kinds, strict)
 
 
 def _wrapping_guard(arguments: Sequence[Argument]) -> Callable[[tuple[Any, ...]], bool]:
@@ -167,19 +170,17 @@ def _row(
     if any(leaf.traced for leaf in one.leaves):
         return one.wrapper, _NeverFits, None, None
     if one.structure is None:
-        key = _leaf_key(value, kinds, sealed)
+        key = _leaf_key(value, kinds)
     elif all(leaf.kind in sealed for leaf in one.leaves):
         key = _leaf_types(trees)
     else:
-        key = _tree_key(value, trees, kinds, sealed)
+        key = _tree_key(value, trees, kinds)
     return one.wrapper, type(value), key, None if key is None else key(value)
 
 
-def _leaf_key(
-    value: Any, kinds: tuple[Kind, ...], sealed: frozenset[str]
-) -> Callable[[Any], Any] | None:
+def _leaf_key(value: Any, kinds: tuple[Kind, ...]) -> Callable[[Any], Any] | None:
     kind = kind_of(value, kinds)
-    return None if kind is None or kind.name in sealed else kind.key(value)
+    return None if kind is None else kind.key(value)
 
 
 def _leaf_types(trees: Trees) -> Callable[[Any], Any]:
@@ -192,12 +193,10 @@ class _NeverFits:
     """The class of no argument: what was prepared on a traced value is always checked."""
 
 
-def _tree_key(
-    value: Any, trees: Trees, kinds: tuple[Kind, ...], sealed: frozenset[str]
-) -> Callable[[Any], Any]:
+def _tree_key(value: Any, trees: Trees, kinds: tuple[Kind, ...]) -> Callable[[Any], Any]:
     """Build the reader of a tree: its structure, then the type and the key of each leaf."""
     example = trees.flatten(value)[0]
-    readers = [(type(leaf), _leaf_key(leaf, kinds, sealed)) for leaf in example]
+    readers = [(type(leaf), _leaf_key(leaf, kinds)) for leaf in example]
 
     def key(tree: Any) -> Any:
         leaves, structure = trees.flatten(tree)
@@ -211,10 +210,10 @@ def _tree_key(
     return key
 
 
-def _check_wrapped(operator: str, args: Sequence[Any], expected: Sequence[Argument]) -> None:
-    start = sum(one.wrapper is None for one in expected)
-    for position, arg in enumerate(args[start:]):
-        check_context(operator, arg, position)
+def argument_names(lead: Sequence[str], contexts: int) -> list[str]:
+    """Name the arguments: ``x`` and ``t``, then a number for each context if there are several."""
+    numbers = [f" {i}" for i in range(contexts)] if contexts > 1 else [""] * max(contexts, 0)
+    return [*lead, *numbers]
 
 
 def check_context(operator: str, arg: Any, position: int) -> None:
@@ -287,17 +286,17 @@ def _remedy(expected: Sequence[Argument], got: Sequence[Argument]) -> str:
     """Name the way out: a conversion where one argument's dtype is all that differs."""
     if len(expected) != len(got):
         return f"Pass {len(expected)} arguments as at prepare, or prepare again with these."
-    wrong = [(a, b) for a, b in zip(expected, got, strict=True) if not a.fits(b)]
-    for want, have in wrong[:1]:
-        if want.structure is None and want.wrapper is have.wrapper:
-            tree = Leaf("", (), object)
-            leaf = have.leaves[0] if have.structure is None else tree
-            return _conversion(want.name, want.leaves[0], leaf)
-    return "Prepare again with arguments like these, or pass ones like those prepared."
+    pairs = zip(expected, got, strict=True)
+    want, have = next((a, b) for a, b in pairs if not a.fits(b))
+    if want.structure is not None or want.wrapper is not have.wrapper:
+        return "Prepare again with arguments like these, or pass ones like those prepared."
+    leaf = have.leaves[0] if have.structure is None else Leaf("", (), object)
+    return _conversion(want, want.leaves[0], leaf)
 
 
-def _conversion(name: str, want: Leaf, have: Leaf) -> str:
-    again = f"Prepare again with {'an' if name == 'x' else 'a'} {name} like this one"
+def _conversion(one: Argument, want: Leaf, have: Leaf) -> str:
+    again = f"Prepare again with {'an' if one.name == 'x' else 'a'} {one.name} like this one"
+    name = "value" if one.wrapper else one.name
     if isinstance(want.dtype, type):
         return f"{again}, or convert it: {want.dtype.__name__}({name})."
     if have.kind and want.shape != have.shape:

@@ -1,8 +1,10 @@
 """Every refusal, and what its message says: the argument, what was expected, the remedy."""
 
+import functools
 import sys
 from types import MappingProxyType
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -112,7 +114,7 @@ MISMATCH = [
     (square, FD, (X,), (X, di.Constant(1.0)), ["prepared nothing", "Constant of float"]),
     (lambda x, a: a * x, FD, (X, di.Constant(1.0)), (X, di.Constant(np.ones(3))), ["Constant  prepared float", "got float64[3]", "<- differs"]),
     (lambda x, a: a * x, FD, (X, di.Constant(1.0)), (X, di.Cache(1.0)), ["Constant of float", "Cache of float"]),
-    (lambda x, a: a * x, JAX, (X, di.Constant(1.0)), (X, di.Constant(1)), ["prepared float", "got int", "float(Constant)"]),
+    (lambda x, a: a * x, JAX, (X, di.Constant(1.0)), (X, di.Constant(1)), ["prepared float", "got int", "float(value)"]),
     (lambda x, a: a["k"] * x, FD, (X, di.Constant({"k": 1.0})), (X, di.Constant({"k": 1})), ["Constant['k']", "prepared float", "got int"]),
 ]  # fmt: skip
 
@@ -221,7 +223,7 @@ def test_y_at_execute():
         both = np.empty((3, 3))
         plan.execute(X, out=both, y=both[0])
     returning = di.prepare_jacobian(square, FD, X)
-    with pytest.raises(di.ArgumentError, match="this plan's f returns its result"):
+    with pytest.raises(di.ArgumentError, match="this plan has no y to fill"):
         returning.execute(X, y=np.empty(3))
 
 
@@ -287,3 +289,111 @@ def test_counterparts():
 def test_unusual_mappings_are_not_silently_leaves():
     with pytest.raises(di.ArgumentError, match="mappingproxy"):
         di.prepare_gradient(total, FD, MappingProxyType({"a": X}))
+
+
+def test_f_that_writes_to_x():
+    def f(x):
+        x *= 2
+        return x**2
+
+    x = X.copy()
+    with pytest.raises(di.ArgumentError, match="f wrote to x"):
+        di.prepare_jacobian(f, FD, x)
+    with pytest.raises(di.ArgumentError, match="f wrote to x"):
+        di.prepare_jacobian(lambda x, y: np.copyto(y, x**2), FD, x, y=np.zeros(3))
+    np.testing.assert_array_equal(x, X)
+    with pytest.raises(di.ArgumentError, match="context 0, a Cache, overlaps x"):
+        di.prepare_jacobian(lambda x, c: x, FD, x, di.Cache(x))
+
+
+def test_f_that_leaves_entries_of_y():
+    def first_only(y, x):
+        y[0] = x[0] ** 2
+
+    def adds(y, x):
+        y += x
+
+    for f in (first_only, adds):
+        with pytest.raises(di.ArgumentError) as caught:
+            di.prepare_jacobian(f, FD, X, y=np.zeros(3))
+        assert "f does not set every entry of y" in str(caught.value)
+        assert "y[...] = 0" in str(caught.value)
+    # NaN in the result is no such sign.
+    plan = di.prepare_jacobian(lambda y, x: np.copyto(y, x * [1, np.nan, 1]), FD, X, y=np.zeros(3))
+    assert np.isnan(plan.execute(X)[1]).all()
+
+
+def test_complex_values_of_a_real_function():
+    for scheme in ("central", "forward"):
+        backend = di.AutoFiniteDiff(scheme)
+        for plan, args in (
+            (di.prepare_pushforward(np.emath.sqrt, backend, X, X), (-X, X)),
+            (di.prepare_hessian(lambda x: np.emath.sqrt(x).sum(), backend, X), (-X,)),
+        ):
+            with pytest.raises(
+                di.ArgumentError, match="f returned something else.*\n.*\n.*complex"
+            ):
+                plan.execute(*args)
+
+
+def test_f_called_with_the_wrong_arguments():
+    with pytest.raises(di.ArgumentError, match="f cannot be called with x: y= is missing, or a"):
+        di.gradient(lambda x, a: a * x.sum(), FD, X)
+    with pytest.raises(di.ArgumentError, match="f cannot be called with x and 2 contexts"):
+        di.gradient(lambda x: x.sum(), FD, X, di.Constant(1.0), di.Constant(2.0))
+    with pytest.raises(di.ArgumentError, match="t is missing: a context stands in its place"):
+        di.prepare_hvp(lambda x, a: a * total(x), FD, X, di.Constant(1.0))
+
+    def inner(y, x):
+        y[...] = x**2
+
+    @functools.wraps(inner)
+    def adapted(x):
+        y = np.empty(3)
+        inner(y, x)
+        return y
+
+    np.testing.assert_allclose(di.jacobian(adapted, FD, X), np.diag(2 * X), rtol=1e-8)
+    np.testing.assert_allclose(di.jacobian(lambda x, a=2.0: a * x, FD, X), 2 * np.eye(3), atol=1e-9)
+
+
+def test_finite_differences_cannot_be_traced():
+    plan = di.prepare_gradient(total, FD, jnp.asarray(X))
+    for call in (plan.execute, lambda x: di.gradient(total, FD, x), plan.bind):
+        with pytest.raises(di.UnsupportedError, match="cannot be traced.*\n.*AutoJax"):
+            jax.jit(call)(jnp.asarray(X))
+
+
+def test_backends_are_checked_wherever_they_are_passed():
+    for call in (
+        lambda: di.check_available("jax"),
+        lambda: di.check_inplace(di.AutoJax),
+        lambda: di.forward_counterpart("x"),
+        lambda: di.reverse_counterpart(None),
+        lambda: di.PrimitiveOnly("jax", "forward"),
+        lambda: di.SecondOrder(JAX, di.AutoJax),
+    ):
+        with pytest.raises(di.ArgumentError, match="backend is not a backend"):
+            call()
+    for step in ("1e-6", np.ones(2), True):
+        with pytest.raises(di.ArgumentError, match="rel_step is not a step"):
+            di.AutoFiniteDiff(rel_step=step)
+    with pytest.raises(di.ArgumentError, match="rel_step is lost in rounding"):
+        di.jacobian(np.sin, di.AutoFiniteDiff(rel_step=1e-8), X.astype("f4"))
+
+
+def test_several_contexts_are_numbered():
+    contexts = di.Constant(1.0), di.Constant(np.ones(3))
+    plan = di.prepare_jacobian(lambda x, a, b: a * b * x, FD, X, *contexts)
+    with pytest.raises(di.PreparationMismatchError) as caught:
+        plan.execute(X, di.Constant(1.0), di.Constant(np.ones(2)))
+    assert "  Constant 1  prepared float64[3]  got float64[2]   <- differs" in str(caught.value)
+    assert "  Constant 0  prepared float       got float" in str(caught.value)
+
+
+def test_same_point_plans_take_t_alone():
+    plan = di.prepare_pushforward_same_point(square, FD, X, X)
+    with pytest.raises(di.PreparationMismatchError, match="Pass 1 arguments"):
+        plan.execute(X, X)
+    with pytest.raises(di.ArgumentError, match="no y to fill"):
+        plan.execute(X, y=np.empty(3))

@@ -1,7 +1,9 @@
 """What a plan promises, whatever the operator: counts, freshness, threads, bind, repr."""
 
+import gc
 import sys
 import threading
+import weakref
 
 import jax
 import jax.numpy as jnp
@@ -427,3 +429,75 @@ def test_constants_are_arguments_and_closures_are_frozen():
     captured[...] = 5.0
     np.testing.assert_allclose(plan.execute(X), np.eye(3))
     np.testing.assert_allclose(di.jacobian(lambda x: captured * x, FD, X), 5 * np.eye(3), rtol=1e-8)
+
+
+def test_plans_keep_no_example():
+    for backend in (FD, di.AutoFiniteDiff("complex_step"), JAX, di.PrimitiveOnly(FD, "forward")):
+        for operator, (f, args) in OPERATORS.items():
+            if isinstance(args[0], float):
+                continue
+            fresh = tuple(Kept(arg.shape) for arg in args)
+            data = Kept(3)
+            for one in (*fresh, data):
+                one[...] = 1.0
+            plan = getattr(di, f"prepare_{operator}")(
+                lambda x, a, f=f: f(x) * a.sum(), backend, *fresh, di.Constant(data)
+            )
+            references = [weakref.ref(one) for one in (*fresh, data)]
+            del fresh, data, one
+            gc.collect()
+            assert not [ref for ref in references if ref() is not None], plan
+
+
+class Kept(np.ndarray):
+    """An array that can be referred to weakly."""
+
+
+def test_weakly_typed_jax_arrays_fit():
+    x = jnp.full(3, 1.0)
+    plan = di.prepare_gradient(lambda x: jnp.sum(x**2), JAX, x)
+    np.testing.assert_allclose(plan.execute(x - 0.1 * plan.execute(x)), 1.6)
+    scaled = di.prepare_gradient(
+        lambda x, a: a * jnp.sum(x**2), JAX, X, di.Constant(jnp.asarray(0.5))
+    )
+    for a in (jnp.asarray(0.5), jnp.float64(0.5), jnp.ones(())):
+        np.testing.assert_allclose(scaled.execute(X, di.Constant(a)), 2 * float(a) * X)
+        np.testing.assert_allclose(scaled.bind(X, di.Constant(a))(), 2 * float(a) * X)
+    tree = di.prepare_gradient(lambda x: jnp.sum(x["a"] ** 2), JAX, {"a": x})
+    np.testing.assert_allclose(tree.execute({"a": jnp.asarray(X)})["a"], 2 * X)
+    np.testing.assert_allclose(tree.execute({"a": x})["a"], 2.0)
+
+
+def test_committed_arrays_need_no_second_compilation():
+    committed = jax.device_put(jnp.asarray(X), jax.devices()[0])
+    plan = di.prepare_gradient(total, JAX, committed)
+    compiled = []
+    jax.monitoring.register_event_duration_secs_listener(lambda e, s, **k: compiled.append(e))
+    try:
+        for x in (committed, jnp.asarray(X)):
+            np.testing.assert_allclose(plan.execute(x), 2 * X)
+        assert not [event for event in compiled if "backend_compile" in event]
+    finally:
+        jax.monitoring.clear_event_listeners()
+
+
+@pytest.mark.parametrize("backend", [di.PrimitiveOnly(FD, "forward"), FD], ids=repr)
+def test_lower_orders_share_no_memory_with_f(backend):
+    buffer = np.empty(3)
+
+    def f(x):
+        buffer[:] = x**3
+        return buffer
+
+    plan = di.prepare_second_derivative(f, backend, np.array(2.0))
+    for part in plan.value_derivative_and_second_derivative(np.array(2.0)):
+        assert not np.shares_memory(part, buffer)
+
+
+def test_dtypes_of_derived_results():
+    x, t = X, np.ones(3, "f4")
+    for backend in (FD, JAX):
+        plan = di.prepare_pullback(lambda x: x.astype("f4"), backend, x, t)
+        got = plan.execute(x, t)
+        assert got.dtype == np.float64
+        assert plan.execute(x, t, out=np.empty(3)).dtype == np.float64

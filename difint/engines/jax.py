@@ -17,11 +17,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.extend.core import jaxpr_as_fun
+from jax.sharding import SingleDeviceSharding
 from jax.tree_util import Partial
 
 from difint.checks import check_returned
-from difint.engine import Apply, Arrays, At, Engine
-from difint.errors import ArgumentError, PreparationMismatchError, Unfit, message
+from difint.engine import Apply, Arrays, At, Engine, Unfit
+from difint.errors import ArgumentError, PreparationMismatchError, message
 from difint.kinds import JAX, NUMPY, PYTHON, Kind, Leaf, device_count
 from difint.problem import Convert, Form, Lowering, Problem, plain_form, single
 from difint.signature import Argument, argument
@@ -123,14 +124,14 @@ def _check_precision(x64: bool, operator: str, named: list[tuple[str, Any, bool]
     for name, value, weak in named:
         one = argument(name, value, TREES, KINDS)
         for path, leaf in zip(one.paths, one.leaves, strict=True):
-            if weak and leaf.kind == "python":
-                continue
-            wide = leaf.numpy_dtype.itemsize > _WIDEST[leaf.numpy_dtype.kind]
-            if narrow and leaf.numpy_dtype in _CUT:
+            dtype = np.dtype(leaf.dtype) if isinstance(leaf.dtype, type) else leaf.dtype
+            if (weak and leaf.kind == "python") or not isinstance(dtype, np.dtype):
+                continue  # extended dtypes, such as those of random keys, have no precision
+            if narrow and dtype in _CUT:
                 _refuse_narrow(operator, path, leaf)
-            if wide:
+            if dtype.kind in "OSUMm" or dtype.itemsize > _WIDEST[dtype.kind] or not dtype.isnative:
                 remedy = f"Convert it: {path}.astype(numpy.float64)."
-                text = message(operator, f"{path}: JAX has no {leaf.dtype}", remedy=remedy)
+                text = message(operator, f"{path}: JAX has no {dtype}", remedy=remedy)
                 raise ArgumentError(text)
 
 
@@ -169,15 +170,25 @@ def _compile(
     """Compile for arguments like ``args``, now; run once without compiling if there are none."""
     if args is None:
         return _scoped(x64, lambda *args: kernel(*map(_private, args)))
-    guarded = _sealed(x64, kernel) if strict else kernel
-    compiled = _scoped(x64, jax.jit(guarded))
-    if not any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(args)):
+    leaves = jax.tree.leaves(args)
+    traced = any(isinstance(leaf, jax.core.Tracer) for leaf in leaves)
+    guarded = _sealed(x64, kernel, strict)
+    compiled = _scoped(x64, jax.jit(guarded, **_placement(leaves)))
+    if not traced:
         jax.block_until_ready(compiled(*args))
     return compiled
 
 
-def _sealed(x64: bool, kernel: Callable[..., Any]) -> Callable[..., Any]:
-    """Let a kernel be traced for one form of arguments only.
+def _placement(leaves: list[Any]) -> dict[str, Any]:
+    """Take arrays that are committed to the only device, and others, with one compilation."""
+    concrete = [leaf for leaf in leaves if JAX.owns(leaf) and not isinstance(leaf, jax.core.Tracer)]
+    if device_count() > 1 or not any(leaf.committed for leaf in concrete):
+        return {}
+    return {"in_shardings": SingleDeviceSharding(jax.devices()[0])}
+
+
+def _sealed(x64: bool, kernel: Callable[..., Any], strict: bool) -> Callable[..., Any]:
+    """Let a kernel be traced in one precision mode, and if strict for one form of arguments.
 
     JAX calls a jitted function again when it meets arguments that it has no code for: a check
     of every call that costs nothing, because JAX makes it anyway.
@@ -186,14 +197,14 @@ def _sealed(x64: bool, kernel: Callable[..., Any]) -> Callable[..., Any]:
     first: list[Any] = []
 
     def traced(*args: Any) -> Any:
+        if not x64 and bool(jax.config.jax_enable_x64) is not wide:
+            _refuse_mode(wide)
         leaves, structure = jax.tree.flatten(args)
         avals = [jax.typeof(leaf) for leaf in leaves]
         form = structure, [(aval.shape, aval.dtype, aval.weak_type) for aval in avals]
         first[:] = first or [form]
-        if not x64 and bool(jax.config.jax_enable_x64) is not wide:
-            _refuse_mode(wide)
-        if form != first[0]:
-            raise Unfit("the arguments are not those of prepare; prepare again with these")
+        if strict and form != first[0]:
+            raise Unfit
         return kernel(*args)
 
     return traced
@@ -237,7 +248,8 @@ def _settle(value: Any) -> Any:
     """Make weakly typed arrays strong: the plan was compiled for these."""
 
     def strong(leaf: Any) -> Any:
-        return lax.convert_element_type(leaf, leaf.dtype) if JAX.owns(leaf) else leaf
+        weak = JAX.owns(leaf) and jax.typeof(leaf).weak_type
+        return lax.convert_element_type(leaf, leaf.dtype) if weak else leaf
 
     return jax.tree.map(strong, value)
 
@@ -346,6 +358,7 @@ def _arrays(x64: bool) -> Arrays:
         compile=partial(_compile, x64),
         attach=partial(_attach, x64),
         sealed=_sealed_kinds,
+        traceable=True,
         settle=_settle,
         copy=_identity,
         one=_one,

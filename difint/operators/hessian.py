@@ -39,8 +39,8 @@ def prepare_hessian(
 ) -> HessianPlan:
     """Prepare the Hessian of ``f`` at inputs like ``x``.
 
-    Traces and compiles ``f`` where the backend does. The plan keeps the compiled kernel, its
-    seeds and its workspace, nothing of the values of ``x``.
+    Traces and compiles ``f`` where the backend does. The plan keeps the compiled kernel and its
+    workspace, nothing of the values of ``x``.
 
     Args:
         f: ``f(x, *contexts) -> y`` with ``y`` of shape ``()``, or ``f(y, x, *contexts) -> None``
@@ -117,7 +117,7 @@ def lower(engine: Engine, problem: Problem, *, value: bool) -> tuple[Kernel, str
     at, route = HVP.build(engine, problem, value=value)
 
     def kernel(x: Any, *contexts: Any) -> Any:
-        y = problem.call(x, *contexts) if value else None
+        y = arrays.copy(problem.call(x, *contexts)) if value else None
         gradient, rows = sweep(arrays, at(x, *contexts), problem.x)
         return (y, gradient, rows) if value else rows
 

@@ -40,8 +40,8 @@ def prepare_jacobian(
 ) -> JacobianPlan:
     """Prepare the Jacobian of ``f`` at inputs like ``x``.
 
-    Traces and compiles ``f`` where the backend does. The plan keeps the compiled kernel, its
-    seeds and its workspace, nothing of the values of ``x``.
+    Traces and compiles ``f`` where the backend does. The plan keeps the compiled kernel and its
+    workspace, nothing of the values of ``x``.
 
     Args:
         f: ``f(x, *contexts) -> y``, or ``f(y, x, *contexts) -> None`` with ``y=`` given.

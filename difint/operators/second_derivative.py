@@ -112,15 +112,16 @@ def value_derivative_and_second_derivative(
 
 def lower(engine: Engine, problem: Problem, *, value: bool) -> tuple[Kernel, str]:
     """Push the unit tangent of ``x`` through the derivative."""
-    first, _ = derivative_of(engine, problem, DERIVATIVE.build, problem.y)
+    first, inner = derivative_of(engine, problem, DERIVATIVE.build, problem.y)
     at, _ = pushforward(engine, first, value=value)
-    one = engine.arrays.one
+    one, copy = engine.arrays.one, engine.arrays.copy
 
     def kernel(x: Any, *contexts: Any) -> Any:
         first, second = at(x, *contexts)(one(problem.x))
-        return (problem.call(x, *contexts), first, second) if value else second
+        return (copy(problem.call(x, *contexts)), first, second) if value else second
 
-    return kernel, "derivative of derivative"
+    detail = "" if inner in ("pushforward", "native") else f" ({inner})"
+    return kernel, f"derivative of derivative{detail}"
 
 
 SECOND_DERIVATIVE = Operator(

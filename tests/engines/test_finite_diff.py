@@ -190,3 +190,56 @@ def test_hessians_are_symmetric_and_central_ones_accurate():
         _, gradient, _ = di.value_gradient_and_hessian(f, di.AutoFiniteDiff(scheme), x)
         exact = [x[1] * e, x[0] * e + x[2] ** 3, 3 * x[1] * x[2] ** 2]
         np.testing.assert_allclose(gradient, exact, rtol=1e-6)
+
+
+def test_tangents_across_scales():
+    x, t = np.array([1.0, 1e6]), np.ones(2)
+    f = lambda x: np.array([np.sin(x[0]) + 1e-4 * x[1]])  # noqa: E731  # a row of mathematics
+    for scheme in ("central", "forward"):
+        got = di.pushforward(f, di.AutoFiniteDiff(scheme), x, t)
+        np.testing.assert_allclose(got, np.cos(1.0) + 1e-4, rtol=1e-4)
+
+
+def test_nested_differences_widen_the_outer_step():
+    central, forward = di.AutoFiniteDiff(), di.AutoFiniteDiff("forward")
+    for backend, rtol in (
+        (di.PrimitiveOnly(central, "forward"), 1e-6),
+        (di.PrimitiveOnly(forward, "forward"), 1e-3),
+        (di.SecondOrder(central, forward), 1e-4),
+        (di.SecondOrder(forward, central), 1e-4),
+    ):
+        np.testing.assert_allclose(di.second_derivative(math.exp, backend, 1.0), math.e, rtol=rtol)
+
+
+def test_functions_that_compute_with_jax_in_32_bit_mode():
+    import jax
+    import jax.numpy as jnp
+
+    backend = di.AutoFiniteDiff()
+    with jax.enable_x64(False):
+        with pytest.raises(di.ArgumentError, match="32-bit mode: x would lose precision"):
+            di.jacobian(jnp.sin, backend, X)
+        assert di.jacobian(jnp.sin, backend, X.astype("f4")).dtype == np.float32
+    got = di.jacobian(jnp.sin, backend, X)
+    assert type(got) is np.ndarray
+    np.testing.assert_allclose(got, np.diag(np.cos(X)), atol=1e-9)
+
+
+def test_complex_step_cannot_differentiate_a_derivative():
+    backend = di.PrimitiveOnly(di.AutoFiniteDiff("complex_step"), "forward")
+    with pytest.raises(di.UnsupportedError, match="cannot differentiate through the inner one"):
+        di.hessian(lambda x: (x**2).sum(), backend, X)
+
+
+def test_an_error_of_f_on_reals_is_not_blamed_on_complex_numbers():
+    def f(x):
+        if x[0] != 1.0:
+            raise ValueError("only at one")
+        return x**2
+
+    with pytest.raises(di.ArgumentError, match="does not accept complex numbers"):
+        di.prepare_jacobian(
+            lambda x: np.array([math.sqrt(v) for v in x]), di.AutoFiniteDiff("complex_step"), X
+        )
+    with pytest.raises(ValueError, match="only at one"):
+        di.jacobian(f, di.AutoFiniteDiff(), X)

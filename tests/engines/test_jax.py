@@ -226,3 +226,30 @@ print(plan.execute(jax.device_put(np.ones(3), second)).devices() == {second})
         "Prepare again with an x like this one, or move it to float64[3] (jax, cpu:0).",
         "True",
     ]
+
+
+def test_random_keys_are_constants():
+    key = jax.random.key(0)
+
+    def f(x, key):
+        return jnp.sum(x * jax.random.normal(key, (3,)))
+
+    plan = di.prepare_gradient(f, JAX, X, di.Constant(key))
+    for one in (key, jax.random.key(1)):
+        np.testing.assert_allclose(
+            plan.execute(X, di.Constant(one)), jax.random.normal(one, (3,)), rtol=1e-14
+        )
+
+
+def test_dtypes_that_jax_has_not():
+    for x in (X.astype(">f8"), X.astype(np.longdouble)):
+        with pytest.raises(di.ArgumentError, match="JAX has no"):
+            di.gradient(total, JAX, x)
+    with pytest.raises(di.ArgumentError, match="context 0: JAX has no"):
+        di.gradient(lambda x, a: total(x), JAX, X, di.Constant(np.array(["a"])))
+
+
+def test_precision_mode_is_checked_without_strict_too():
+    plan = di.prepare_gradient(total, JAX, X, strict=False)
+    with jax.enable_x64(False), pytest.raises(di.PreparationMismatchError, match="32-bit mode"):
+        plan.execute(X)

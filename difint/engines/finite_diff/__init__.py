@@ -1,9 +1,8 @@
 """Finite differences and complex steps.
 
 Sources: Dennis and Schnabel, *Numerical Methods for Unconstrained Optimization and Nonlinear
-Equations* (1996), section 5.4, for the steps; Brown and Saad, SIAM J. Sci. Stat. Comput. 11
-(1990), for the step along a tangent; Squire and Trapp, SIAM Review 40 (1998), and for second
-order Lai and Crassidis, J. Comput. Appl. Math. 219 (2008), for complex steps.
+Equations* (1996), section 5.4, for the steps; Squire and Trapp, SIAM Review 40 (1998), and for
+second order Lai and Crassidis, J. Comput. Appl. Math. 219 (2008), for complex steps.
 """
 
 from __future__ import annotations
@@ -28,6 +27,9 @@ _NATIVE: dict[str, Native] = {
 }
 
 
+_ACCURACY = {"central": 2 / 3, "forward": 1 / 2, "complex_step": 1.0}
+
+
 def engine(backend: AutoFiniteDiff) -> Engine:
     """Make the engine's record."""
     rule = steps.first_order(backend.scheme, backend.rel_step, backend.abs_step)
@@ -37,6 +39,7 @@ def engine(backend: AutoFiniteDiff) -> Engine:
         pushforward=partial(first_order.pushforward, rule),
         native={name: partial(build, rule) for name, build in _NATIVE.items()},
         inplace=True,
+        accuracy=_ACCURACY[backend.scheme],
         black_box=not complexifies,
         complexifies=complexifies,
     )

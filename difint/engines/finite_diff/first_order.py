@@ -21,8 +21,8 @@ def pushforward(
 ) -> At:
     """Build the difference along a tangent, in any array library.
 
-    The tangent is scaled to the step that fits it best, entry by entry: for a unit tangent this
-    is that entry's own step (Brown and Saad 1990, eq. 2.8, with steps for typical values).
+    The tangent is scaled so that no entry moves by more than its own step: a longer one could
+    leave the range in which ``f`` is nearly linear, where entries differ in scale.
     """
     problem = complexified(steps, problem)
     sizes, along = steps.sizes(problem), _ALONG[steps.scheme]
@@ -50,7 +50,7 @@ def pushforward(
 
 
 def _normalized(t: Any) -> tuple[Any, Any]:
-    """Scale a tangent to a largest entry of 1, so that its square cannot under- or overflow."""
+    """Scale a tangent to a largest entry of 1, so that no length under- or overflows."""
     space = t.__array_namespace__()
     scale = space.max(space.abs(t), initial=0)
     scale = space.where((scale > 0) & space.isfinite(scale), scale, 1)
@@ -58,11 +58,10 @@ def _normalized(t: Any) -> tuple[Any, Any]:
 
 
 def _length(widths: Any, unit: Any) -> Any:
-    """Get the length that moves each entry by its own step, in the least squares sense."""
+    """Get the largest length that moves no entry by more than its own step."""
     space = unit.__array_namespace__()
-    square = space.sum(unit * unit)
-    length = space.sum(widths * space.abs(unit))
-    return space.where(square > 0, length / space.where(square > 0, square, 1), 1)
+    most = space.max(space.abs(unit) / widths, initial=0)
+    return space.where(most == 0, 1, 1 / space.where(most == 0, 1, most))
 
 
 def _central(line: Callable[[Any], Any], point: Any, unit: Any, h: Any, base: Any) -> Any:

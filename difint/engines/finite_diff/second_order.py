@@ -50,7 +50,6 @@ def second_derivative(steps: Steps, arrays: Arrays, problem: Problem, *, value: 
 def hessian(steps: Steps, arrays: Arrays, problem: Problem, *, value: bool) -> Kernel:
     """Build the Hessian: differences of partial derivatives, one triangle, mirrored."""
     outer, inner = second_order(steps)
-    first = gradient(steps, arrays, problem, value=True)
     complex_problem = complexified(inner, problem)
     spans = inner.sizes(problem)
     partials = _PARTIALS[inner.scheme]
@@ -75,6 +74,7 @@ def hessian(steps: Steps, arrays: Arrays, problem: Problem, *, value: bool) -> K
 
     if not value:
         return kernel
+    first = gradient(steps, arrays, problem, value=True)
     return lambda x, *contexts: (*first(x, *contexts), kernel(x, *contexts))
 
 

@@ -8,13 +8,13 @@ from typing import Any, final
 
 import numpy as np
 
-from difint.errors import UnsupportedError, message
+from difint.errors import ArgumentError, UnsupportedError, message
 from difint.problem import Problem
 
 # The power of the machine epsilon that balances truncation against rounding: a central
 # difference errs by h^2 + eps / h, a forward one by h + eps / h; differenced twice, by
 # h^2 + eps / h^2 and h + eps / h^2. A complex step has no rounding to balance: its square must
-# vanish beside 1.
+# vanish beside 1. Where ``f`` is itself a derivative, its error stands in the place of epsilon.
 _FIRST = {"central": 1 / 3, "forward": 1 / 2, "complex_step": 3 / 2}
 _SECOND = {"central": 1 / 4, "forward": 1 / 3}
 
@@ -38,7 +38,17 @@ class Steps:
 
     def relative(self, problem: Problem) -> tuple[float, float]:
         """Get the relative step and the least step, for the precision of ``x`` and ``y``."""
-        rel = self.rel_step or _epsilon(problem) ** self.powers[self.scheme]
+        eps = _epsilon(problem)
+        rel = self.rel_step or eps ** (self.powers[self.scheme] * problem.accuracy)
+        if self.scheme != "complex_step" and rel < eps:
+            text = message(
+                problem.source.operator,
+                "rel_step is lost in rounding",
+                expected=f"at least the machine epsilon of x and f(x), {eps:.2g}",
+                got=f"{rel:.2g}",
+                remedy="Leave rel_step= out for the optimal step.",
+            )
+            raise ArgumentError(text)
         return rel, self.abs_step or rel
 
     def sizes(self, problem: Problem) -> Callable[[Any], Any]:

@@ -46,7 +46,7 @@ class Workspace:
             scratch = self._free.pop()
         except IndexError:
             scratch = self._make(x)
-        if scratch.work.shape != x.shape:
+        if scratch.work.shape != x.shape or scratch.rel.dtype != x.dtype:
             scratch = self._make(x)
         scratch.work[...] = x
         return scratch
