@@ -137,7 +137,9 @@ def _jax_leaf(value: Any) -> Leaf:
 def _jax_key(value: Any) -> Callable[[Any], Any] | None:
     if _jax_traced(value):
         return None
-    fields = ["aval.shape", "aval.dtype", "aval.weak_type"]
+    fields = ["aval.shape", "aval.dtype"]
+    # Kernels prepared for a weakly typed array take a strong one too; not the reverse.
+    fields += [] if value.aval.weak_type else ["aval.weak_type"]
     # Reading and comparing a sharding costs four Python frames: with a single device in the
     # process there is nothing to compare.
     return attrgetter(*fields, "sharding") if device_count() > 1 else attrgetter(*fields)

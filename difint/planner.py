@@ -128,18 +128,16 @@ def _lower(
     check_caches(name, x, contexts, arrays.trees)
     check_function(name, f, 1 + len(contexts), y, engine.inplace)
     tree = operator.y == "any"
-    problem = arrays.lower(Lowering(name, f, described, arrays.settle(x), contexts, y, tree))
+    problem = arrays.lower(Lowering(name, f, described, x, contexts, y, tree))
     check_y(operator, problem.y_form.described)
-    values = tuple(arrays.settle(context.value) for context in contexts)
+    values = tuple(context.value for context in contexts)
     enter: tuple[Any, ...] = (problem.x_form.enter,)
     if operator.tangent is None:
-        lead_values = _entered(enter, (arrays.settle(x),))
-        return _Stage(problem, (*lead_values, *values), None, enter, None)
+        return _Stage(problem, (*_entered(enter, (x,)), *values), None, enter, None)
     form, like = _tangent_place(operator, problem)
     batch = check_tangent(name, args[1], form, arrays.trees, arrays.kinds)
     enter += ((form if batch is None else repeat_form(form, batch)).enter,)
-    lead_values = _entered(enter, (arrays.settle(x), arrays.settle(args[1])))
-    return _Stage(problem, (*lead_values, *values), batch, enter, like)
+    return _Stage(problem, (*_entered(enter, args[:2]), *values), batch, enter, like)
 
 
 def _tangent_place(operator: Operator, problem: Problem) -> tuple[Form, Any]:

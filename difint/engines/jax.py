@@ -172,10 +172,15 @@ def _compile(
         return _scoped(x64, lambda *args: kernel(*map(_private, args)))
     leaves = jax.tree.leaves(args)
     traced = any(isinstance(leaf, jax.core.Tracer) for leaf in leaves)
-    guarded = _sealed(x64, kernel, strict)
+    forms: list[Any] = []
+    guarded = _sealed(x64, kernel, forms if strict and not traced else None)
     compiled = _scoped(x64, jax.jit(guarded, **_placement(leaves)))
-    if not traced:
-        jax.block_until_ready(compiled(*args))
+    if traced:
+        return compiled
+    settle, form_of = _scoped(x64, _settle), _scoped(x64, _form_of)
+    for example in (args, settle(args)):
+        forms.append(form_of(example))
+        jax.block_until_ready(compiled(*example))
     return compiled
 
 
@@ -187,27 +192,29 @@ def _placement(leaves: list[Any]) -> dict[str, Any]:
     return {"in_shardings": SingleDeviceSharding(jax.devices()[0])}
 
 
-def _sealed(x64: bool, kernel: Callable[..., Any], strict: bool) -> Callable[..., Any]:
-    """Let a kernel be traced in one precision mode, and if strict for one form of arguments.
+def _sealed(x64: bool, kernel: Callable[..., Any], forms: list[Any] | None) -> Callable[..., Any]:
+    """Let a kernel be traced in one precision mode, and for these forms of arguments only.
 
     JAX calls a jitted function again when it meets arguments that it has no code for: a check
     of every call that costs nothing, because JAX makes it anyway.
     """
     wide = bool(jax.config.jax_enable_x64)
-    first: list[Any] = []
 
     def traced(*args: Any) -> Any:
         if not x64 and bool(jax.config.jax_enable_x64) is not wide:
             _refuse_mode(wide)
-        leaves, structure = jax.tree.flatten(args)
-        avals = [jax.typeof(leaf) for leaf in leaves]
-        form = structure, [(aval.shape, aval.dtype, aval.weak_type) for aval in avals]
-        first[:] = first or [form]
-        if strict and form != first[0]:
+        if forms is not None and _form_of(args) not in forms:
             raise Unfit
         return kernel(*args)
 
     return traced
+
+
+def _form_of(args: tuple[Any, ...]) -> Any:
+    """Get what a compilation depends on."""
+    leaves, structure = jax.tree.flatten(args)
+    avals = [jax.typeof(leaf) for leaf in leaves]
+    return structure, tuple((aval.shape, aval.dtype, aval.weak_type) for aval in avals)
 
 
 def _private(value: Any) -> Any:

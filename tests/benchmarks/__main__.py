@@ -14,6 +14,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.flatten_util import ravel_pytree
 from scipy.optimize._numdiff import approx_derivative
 
 import difint as di
@@ -67,30 +68,41 @@ def mlp_parameters() -> Any:
     rng = np.random.default_rng(0)
     sizes = (784, 128, 10)
     return [
-        (jnp.asarray(rng.normal(0, n**-0.5, (m, n)), "f4"), jnp.zeros(m, "f4"))
+        (jnp.asarray(rng.normal(0, n**-0.5, (n, m)), "f4"), jnp.zeros(m, "f4"))
         for n, m in zip(sizes, sizes[1:], strict=False)
     ]
 
 
-def mlp_loss(parameters: Any, x: Any, label: Any) -> Any:
+def mlp_loss(parameters: Any, images: Any, labels: Any) -> Any:
     (w1, b1), (w2, b2) = parameters
-    logits = w2 @ jnp.tanh(w1 @ x + b1) + b2
-    return jax.nn.logsumexp(logits) - logits[label]
+    logits = jnp.tanh(images @ w1 + b1) @ w2 + b2
+    picked = jnp.take_along_axis(logits, labels[:, None], axis=1)
+    return jnp.mean(jax.nn.logsumexp(logits, axis=1) - picked[:, 0])
 
 
 def gradient_lines() -> Iterator[Line]:
-    parameters, x = mlp_parameters(), jnp.asarray(np.random.default_rng(1).uniform(size=784), "f4")
-    label = jnp.asarray(3)
-    contexts = di.Constant(x), di.Constant(label)
-    plan = di.prepare_gradient(mlp_loss, di.AutoJax(), parameters, *contexts)
-    rival = jax.jit(jax.grad(mlp_loss))
-    yield Line(
-        "AutoJax MLP 784-128-10 execute(x)",
-        lambda: jax.block_until_ready(plan.execute(parameters, *contexts)),
-        lambda: jax.block_until_ready(rival(parameters, x, label)),
-        "jit(grad(f))(x)",
-        1.05,
-    )
+    """Time the gradient of an MLP: by a vector at batch 1, and by its tree of parameters."""
+    tree = mlp_parameters()
+    vector, unravel = ravel_pytree(tree)
+    rng = np.random.default_rng(1)
+    for batch, parameters, bound in ((1, vector, 1.05), (1, tree, None), (64, tree, 1.05)):
+        images = jnp.asarray(rng.uniform(size=(batch, 784)), "f4")
+        labels = jnp.asarray(rng.integers(0, 10, batch))
+
+        def loss(p: Any, images: Any, labels: Any, flat: bool = parameters is vector) -> Any:
+            return mlp_loss(unravel(p) if flat else p, images, labels)
+
+        contexts = di.Constant(images), di.Constant(labels)
+        plan = di.prepare_gradient(loss, di.AutoJax(), parameters, *contexts)
+        rival = jax.jit(jax.grad(loss))
+        kind = "vector" if parameters is vector else "tree"
+        yield Line(
+            f"AutoJax MLP 784-128-10 batch {batch}, {kind}",
+            lambda plan=plan, a=(parameters, *contexts): jax.block_until_ready(plan.execute(*a)),
+            lambda rival=rival, a=(parameters, images, labels): jax.block_until_ready(rival(*a)),
+            "jit(grad(f))(x)",
+            bound,
+        )
 
 
 # fmt: off
