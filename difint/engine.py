@@ -74,6 +74,7 @@ class Arrays:
             same-point plans.
         sealed: the names of the kinds of which trees are checked by strict compiled kernels
             themselves, shapes and dtypes, raising ``Unfit``: the guard looks at types alone.
+        asynchronous: kernels have no side effects, and return before they are done.
         traceable: kernels accept values that a transformation traces.
         settle: brings a value that fits, but not exactly, into the form that was compiled for.
         copy: a value that shares no memory with another.
@@ -98,6 +99,7 @@ class Arrays:
     compile: Callable[..., Callable[..., Any]]
     attach: Callable[..., Callable[..., Any]]
     sealed: Callable[[], frozenset[str]]
+    asynchronous: bool
     traceable: bool
     settle: Callable[[Any], Any]
     copy: Callable[[Any], Any]

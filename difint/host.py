@@ -382,6 +382,7 @@ NUMPY_ARRAYS = Arrays(
     compile=_compile,
     attach=_attach,
     sealed=frozenset,
+    asynchronous=False,
     traceable=False,
     settle=_identity,
     copy=np.array,

@@ -52,6 +52,7 @@ class Plan:
         "_fits",
         "_info",
         "_kernel",
+        "_late",
         "_leave",
         "_signature",
     )
@@ -69,6 +70,8 @@ class Plan:
         self._contexts_at = wrapped.index(True) if any(wrapped) else 0
         self._kernel = delivery.kernel
         self._leave = delivery.forms[-1].leave
+        # Where the kernel runs on while Python goes on, the guard runs beside it, not before it.
+        self._late = arrays.asynchronous and self._leave is None and signature.strict
 
     @property
     def info(self) -> PlanInfo:
@@ -100,17 +103,25 @@ class Plan:
             PreparationMismatchError: the arguments are not like those of prepare.
             ArgumentError: ``out`` or ``y`` cannot be filled, or a context is bare.
         """
-        if not self._fits(args):
+        late = self._late
+        if not late and not self._fits(args):
             return self._unusual(args, out, y, full=False)
         start = self._contexts_at
-        values = (*args[:start], *map(unwrap, args[start:])) if start else args
         try:
+            values = (*args[:start], *map(unwrap, args[start:])) if start else args
             if out is not None or y is not None:
-                return self._delivery.deliver(values, out, y, full=False)
-            leave = self._leave
-            return self._kernel(*values) if leave is None else leave(self._kernel(*values))
+                return self._deliver(args, values, out, y)
+            result = self._kernel(*values)
         except Unfit:
             return self._unusual(args, out, y, full=False)
+        except Exception:
+            if late and not self._fits(args):
+                return self._unusual(args, out, y, full=False)
+            raise
+        if late:
+            return result if self._fits(args) else self._unusual(args, out, y, full=False)
+        leave = self._leave
+        return result if leave is None else leave(result)
 
     __call__ = execute
 
@@ -163,6 +174,11 @@ class Plan:
             return self._delivery.deliver(self._unwrap(args), out, y, full=True)
         except Unfit:
             return self._unusual(args, out, y, full=True)
+
+    def _deliver(self, args: tuple[Any, ...], values: tuple[Any, ...], out: Any, y: Any) -> Any:
+        if self._late and not self._fits(args):
+            return self._unusual(args, out, y, full=False)
+        return self._delivery.deliver(values, out, y, full=False)
 
     def _unwrap(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
         at = self._contexts_at

@@ -365,6 +365,7 @@ def _arrays(x64: bool) -> Arrays:
         compile=partial(_compile, x64),
         attach=partial(_attach, x64),
         sealed=_sealed_kinds,
+        asynchronous=True,
         traceable=True,
         settle=_settle,
         copy=_identity,

@@ -85,7 +85,7 @@ def gradient_lines() -> Iterator[Line]:
     tree = mlp_parameters()
     vector, unravel = ravel_pytree(tree)
     rng = np.random.default_rng(1)
-    for batch, parameters, bound in ((1, vector, 1.05), (1, tree, None), (64, tree, 1.05)):
+    for batch, parameters, bound in ((1, vector, 1.05), (1, tree, 1.05), (64, tree, 1.05)):
         images = jnp.asarray(rng.uniform(size=(batch, 784)), "f4")
         labels = jnp.asarray(rng.integers(0, 10, batch))
 
