@@ -99,7 +99,8 @@ def _other_backend(mode: Mode) -> str:
     return f"Use one that has, e.g. AutoJax(mode={mode!r})."
 
 
-def _check_choice(where: str, name: str, value: Any, choices: tuple[Any, ...]) -> None:
+def check_choice(where: str, name: str, value: Any, choices: tuple[Any, ...]) -> None:
+    """Require one of the values that a descriptor's field may have."""
     if value not in choices:
         text = message(
             where,
@@ -148,7 +149,7 @@ class AutoFiniteDiff(Backend):
     package: ClassVar[str] = "numpy"
 
     def __post_init__(self) -> None:
-        _check_choice(
+        check_choice(
             "AutoFiniteDiff", "scheme", self.scheme, ("central", "forward", "complex_step")
         )
         for name in ("rel_step", "abs_step"):
@@ -193,8 +194,8 @@ class AutoJax(Backend):
     extra: ClassVar[str] = "jax"
 
     def __post_init__(self) -> None:
-        _check_choice("AutoJax", "mode", self.mode, (None, "forward", "reverse"))
-        _check_choice("AutoJax", "x64", self.x64, (False, True))
+        check_choice("AutoJax", "mode", self.mode, (None, "forward", "reverse"))
+        check_choice("AutoJax", "x64", self.x64, (False, True))
 
     def engine(self) -> Engine:
         """Return the engine's record."""
@@ -287,7 +288,7 @@ class PrimitiveOnly(Backend):
 
     def __post_init__(self) -> None:
         check_backend("PrimitiveOnly", self.backend)
-        _check_choice("PrimitiveOnly", "mode", self.mode, ("forward", "reverse"))
+        check_choice("PrimitiveOnly", "mode", self.mode, ("forward", "reverse"))
 
     def engine(self) -> Engine:
         """Return the engine with one primitive, and nothing native; so for an inner engine."""

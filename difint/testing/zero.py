@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal, final
 
 import numpy as np
 
-from difint.backends import Backend
+from difint.backends import Backend, check_choice
 from difint.engine import Apply, Arrays, At, Engine
 from difint.host import NUMPY_ARRAYS
 from difint.problem import Problem
@@ -24,6 +24,9 @@ class AutoZero(Backend):
     Args:
         mode: the only primitive that it has, ``"forward"`` or ``"reverse"``; ``None`` for both.
 
+    Raises:
+        ArgumentError: an unknown mode.
+
     >>> import numpy as np, difint as di
     >>> di.jacobian(np.square, AutoZero(), np.ones(2))
     array([[0., 0.],
@@ -33,6 +36,9 @@ class AutoZero(Backend):
     mode: Literal["forward", "reverse"] | None = None
 
     package: ClassVar[str] = "numpy"
+
+    def __post_init__(self) -> None:
+        check_choice("AutoZero", "mode", self.mode, (None, "forward", "reverse"))
 
     def engine(self) -> Engine:
         """Return the engine's record."""
