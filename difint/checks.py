@@ -242,18 +242,21 @@ def check_function(operator: str, f: Any, args: int, y: Any, inplace: bool) -> N
             remedy="Let f return its result and leave y= out, or use AutoFiniteDiff().",
         )
         raise UnsupportedError(text)
-    expected = args + (y is not None)
-    if _takes(f, expected):
-        return
-    other = args + (y is None)
+    if not _takes(f, args + (y is not None)):
+        _refuse_call(operator, f, args, y)
+
+
+def _refuse_call(operator: str, f: Any, args: int, y: Any) -> None:
+    """Say what ``f`` would be called with, and what it may want instead."""
     given = "y, x" if y is not None else "x"
     contexts = f" and {args - 1} context{'s' * (args != 2)}" if args > 1 else ""
     problem = f"f cannot be called with {given}{contexts}"
     remedy = "Pass what f takes besides x as contexts: Constant(value), Cache(buffer)."
-    if _takes(f, other) and y is None:
+    otherwise = _takes(f, args + (y is None))
+    if otherwise and y is None:
         problem += ": y= is missing, or a context"
-        remedy = "Pass y=, an array of the output's shape and dtype, if f fills it; " + remedy
-    elif _takes(f, other):
+        remedy = "Pass y=, an array of the output's shape and dtype, if f fills it. " + remedy
+    elif otherwise:
         problem += ", and y= was given"
         remedy = "Leave y= out, or let f fill its first argument: f(y, x, ...)."
     raise ArgumentError(message(operator, problem, remedy=remedy))
