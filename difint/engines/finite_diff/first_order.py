@@ -99,7 +99,7 @@ def _central_columns(steps: Steps, problem: Problem, value: bool) -> Kernel:
     def kernel(x: Any, *contexts: Any) -> Any:
         at = f if not contexts else _with_contexts(f, contexts)
         columns, vector = np.empty((*shape, x.size), dtype), x.reshape(-1)
-        work, entries, rel, least = scratch = workspace.take(x)
+        work, entries, rel, least, *_ = scratch = workspace.take(x)
         sizes = np.maximum(rel * abs(vector), least)
         ahead, behind = vector + sizes, vector - sizes
         lists = ahead.tolist(), behind.tolist(), vector.tolist()
@@ -127,7 +127,7 @@ def _forward_columns(steps: Steps, problem: Problem, value: bool) -> Kernel:
     def kernel(x: Any, *contexts: Any) -> Any:
         base = np.array(call(x, *contexts))
         columns, vector = np.empty((*shape, x.size), dtype), x.reshape(-1)
-        work, entries, rel, least = scratch = workspace.take(x)
+        work, entries, rel, least, *_ = scratch = workspace.take(x)
         ahead = vector + np.maximum(rel * abs(vector), least)
         for j, up, now in zip(range(x.size), ahead.tolist(), vector.tolist(), strict=False):
             entries[j] = up
@@ -147,7 +147,7 @@ def _complex_columns(steps: Steps, problem: Problem, value: bool) -> Kernel:
 
     def kernel(x: Any, *contexts: Any) -> Any:
         columns, vector = np.empty((*shape, x.size), dtype), x.reshape(-1)
-        work, entries, rel, least = scratch = workspace.take(x)
+        work, entries, rel, least, *_ = scratch = workspace.take(x)
         sizes = np.maximum(rel * abs(vector), least)
         ahead = vector + 1j * sizes
         for j, up, now in zip(range(x.size), ahead.tolist(), vector.tolist(), strict=False):

@@ -57,7 +57,7 @@ def hessian(steps: Steps, arrays: Arrays, problem: Problem, *, value: bool) -> K
     workspace = Workspace(*outer.relative(problem), complex_entries=complex_entries)
 
     def kernel(x: Any, *contexts: Any) -> Any:
-        work, entries, rel, least = scratch = workspace.take(x)
+        work, entries, rel, least, *_ = scratch = workspace.take(x)
         vector = x.reshape(-1)
         matrix = np.zeros((x.size, x.size), x.dtype)
 

@@ -15,12 +15,16 @@ class Scratch(NamedTuple):
         entries: the same memory, flat.
         rel: the relative step, repeated for each entry: NumPy multiplies that faster.
         least: the least step, likewise.
+        shape: the shape of ``x`` that it is for.
+        dtype: the dtype of ``x``.
     """
 
     work: Any
     entries: Any
     rel: Any
     least: Any
+    shape: tuple[int, ...]
+    dtype: Any
 
 
 @final
@@ -46,7 +50,7 @@ class Workspace:
             scratch = self._free.pop()
         except IndexError:
             scratch = self._make(x)
-        if scratch.work.shape != x.shape or scratch.rel.dtype != x.dtype:
+        if scratch.shape != x.shape or scratch.dtype is not x.dtype:
             scratch = self._make(x)
         scratch.work[...] = x
         return scratch
@@ -59,4 +63,4 @@ class Workspace:
         dtype = np.result_type(x.dtype, np.complex64) if self._complex else x.dtype
         work = np.empty(x.shape, dtype)
         steps = np.full(x.size, self._rel, x.dtype), np.full(x.size, self._least, x.dtype)
-        return Scratch(work, work.reshape(-1), *steps)
+        return Scratch(work, work.reshape(-1), *steps, x.shape, x.dtype)
