@@ -113,9 +113,10 @@ def _returning_call(lowering: Lowering, present: Convert, x: Any) -> _Lowered:
     """Lower ``f(x, *contexts) -> y``; one call shows what ``y`` is."""
     f, operator = lowering.f, lowering.operator
     values = [context.value for context in lowering.contexts]
-    trial = x.copy()
+    trial, constants = x.copy(), _constants(lowering)
+    before = [leaf.copy() for leaf in constants]
     example = f(present(trial), *values)
-    _check_unwritten(operator, trial, x)
+    _check_unwritten(operator, [trial, *constants], [x, *before])
     one = check_returned(operator, example, PYTHON_TREES, KINDS, tree=lowering.tree)
     _check_not_cut(operator, lowering.described, one)
     settled = _kind_of_x(one, lowering.described)
@@ -127,16 +128,31 @@ def _returning_call(lowering: Lowering, present: Convert, x: Any) -> _Lowered:
     return call, y_form, call.receive(example)
 
 
-def _check_unwritten(operator: str, trial: Any, x: Any) -> None:
-    """Refuse an ``f`` that wrote to its ``x``."""
-    if trial.tobytes() == x.tobytes():
+# A copy of a large constant, for the check alone, could be more than the memory there is.
+_COPIED = 2**26
+
+
+def _constants(lowering: Lowering) -> list[Any]:
+    """List the arrays that ``f`` must leave as they are, but for very large ones."""
+    pairs = zip(lowering.contexts, lowering.written, strict=True)
+    trees = [context.value for context, written in pairs if not written]
+    leaves = PYTHON_TREES.flatten(trees)[0]
+    return [leaf for leaf in leaves if type(leaf) is np.ndarray and leaf.nbytes <= _COPIED]
+
+
+def _check_unwritten(operator: str, after: list[Any], before: list[Any]) -> None:
+    """Refuse an ``f`` that wrote to its ``x``, or to a constant."""
+    pairs = enumerate(zip(after, before, strict=True))
+    written = [i for i, (one, other) in pairs if one.tobytes() != other.tobytes()]
+    if not written:
         return
+    name = "x" if written[0] == 0 else "a Constant"
     text = message(
         operator,
-        "f wrote to x",
-        expected="x as it was passed",
+        f"f wrote to {name}",
+        expected=f"{name} as it was passed",
         got="other values in it after the call",
-        remedy="Let f work on a copy; the order of arguments is f(y, x, ...) if it fills y.",
+        remedy="Let f work on a copy, or in a Cache; f(y, x, ...) fills its first argument.",
     )
     raise ArgumentError(text)
 
@@ -268,12 +284,14 @@ def _filling_call(lowering: Lowering, present: Convert, x: Any) -> _Lowered:
 
     values = [context.value for context in lowering.contexts]
     trial, filled = x.copy(), np.full(shape, np.nan, dtype)
+    constants = _constants(lowering)
+    before = [leaf.copy() for leaf in constants]
     returned = f(filled, present(trial), *values)
     if returned is not None and returned is not filled:
         problem = f"f returned a {type(returned).__name__}, and y= was given"
         remedy = "Leave y= out, or let f fill its first argument and return None."
         raise ArgumentError(message(lowering.operator, problem, remedy=remedy))
-    _check_unwritten(lowering.operator, trial, x)
+    _check_unwritten(lowering.operator, [trial, *constants], [x, *before])
     if np.isnan(filled).any():
         again = np.zeros(shape, dtype)
         f(again, present(trial), *values)

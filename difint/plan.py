@@ -146,7 +146,7 @@ class Plan:
         if (self._signature.strict or not self._fits(args)) and self._signature.check(args):
             refuse_traced(self.info.operator)
         self._check_memory()
-        values = tuple(map(self._arrays.settle, self._unwrap(args)))
+        values = tuple(map(self._arrays.settle, self._signature.settle(self._unwrap(args))))
         self._delivery.check(values, out, y)
         kernel, form = self._kernel, self._delivery.forms[-1]
         if y is None and type(out) is np.ndarray:
@@ -187,7 +187,7 @@ class Plan:
     def _unusual(self, args: tuple[Any, ...], out: Any, y: Any, *, full: bool) -> Any:
         """Take arguments that guard or kernel did not know: raise, or run what fits anyway."""
         traced = self._signature.check(args)
-        values = self._unwrap(args)
+        values = self._signature.settle(self._unwrap(args))
         if not traced:
             settled = tuple(map(self._arrays.settle, values))
             return self._delivery.deliver(settled, out, y, full=full)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
-from numpy import ndarray
+from numpy import float64, ndarray
 
 from difint.contexts import Context
 from difint.errors import ArgumentError, PreparationMismatchError, message
@@ -35,8 +35,11 @@ class Argument:
 
     def fits(self, other: Argument) -> bool:
         """Tell whether an argument that is ``other`` may stand here."""
-        same = self.wrapper is other.wrapper and self.alike(other)
-        return same and all(map(Leaf.like, self.leaves, other.leaves))
+        if self.wrapper is not other.wrapper or not self.alike(other):
+            return False
+        if self.structure is None and _one_double(self.leaves[0], other.leaves[0]):
+            return True
+        return all(map(Leaf.like, self.leaves, other.leaves))
 
     def alike(self, other: Argument) -> bool:
         """Tell whether both are leaves, or trees of one structure."""
@@ -56,6 +59,13 @@ def argument(name: str, value: Any, trees: Trees, kinds: tuple[Kind, ...]) -> Ar
     paths = tuple(name + path for path in trees.paths(value))
     described = tuple(describe(leaf, kinds) for leaf in leaves)
     return Argument(name, wrapper, structure, paths, described)
+
+
+def _one_double(a: Leaf, b: Leaf) -> bool:
+    """Tell whether one is a Python float and the other NumPy's: solvers pass both in turn."""
+    kinds = {a.kind, b.kind} == {"python", "numpy"}
+    scalars = a.shape == b.shape == ()
+    return kinds and scalars and {a.numpy_dtype.name, b.numpy_dtype.name} == {"float64"}
 
 
 @final
@@ -96,9 +106,23 @@ class Signature:
             raise PreparationMismatchError(_mismatch(self.operator, expected, got))
         return any(leaf.traced for one in got for leaf in one.leaves)
 
+    def settle(self, values: Sequence[Any]) -> tuple[Any, ...]:
+        """Give doubles, unwrapped, the type that was prepared: NumPy's or Python's."""
+        pairs = zip(self.arguments, values, strict=True)
+        return tuple(_settled(one, value) for one, value in pairs)
+
     @property
     def _how(self) -> tuple[Trees, tuple[Kind, ...]]:
         return self.trees, self.kinds
+
+
+def _settled(one: Argument, value: Any) -> Any:
+    if one.structure is not None or one.leaves[0].shape != ():
+        return value
+    kind = one.leaves[0].kind
+    if kind == "python" and isinstance(value, float | ndarray):
+        return float(value)
+    return float64(value) if kind == "numpy" and type(value) is float else value
 
 
 def make_signature(
@@ -235,7 +259,7 @@ def check_context(operator: str, arg: Any, position: int) -> None:
             f"context {position} is bare",
             expected="Constant(value), Cache(buffer) or ConstantOrCache(tree)",
             got=type(arg).__name__,
-            remedy="Wrap it, e.g. Constant(value), if f only reads it.",
+            remedy="Wrap it, e.g. Constant(value) if f only reads it; what f fills is y=.",
         )
         raise ArgumentError(text)
 

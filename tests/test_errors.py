@@ -397,3 +397,19 @@ def test_same_point_plans_take_t_alone():
         plan.execute(X, X)
     with pytest.raises(di.ArgumentError, match="no y to fill"):
         plan.execute(X, y=np.empty(3))
+
+
+def test_f_that_writes_to_a_constant():
+    def f(x, c):
+        c += 1
+        return c * x
+
+    with pytest.raises(di.ArgumentError, match="f wrote to a Constant"):
+        di.jacobian(f, FD, X, di.Constant({"c": np.ones(3)}["c"]))
+
+
+def test_a_function_that_jax_cannot_trace_keeps_its_error_with_a_note():
+    for f in (lambda x: np.sin(x), lambda x: x if x[0] > 0 else -x):
+        with pytest.raises(jax.errors.JAXTypeError) as caught:
+            di.prepare_jacobian(f, JAX, X)
+        assert "Write it with jax.numpy" in caught.value.__notes__[-1]

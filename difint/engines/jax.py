@@ -85,12 +85,22 @@ def _lower(x64: bool, lowering: Lowering) -> Problem:
     _check_precision(x64, operator, [("x", lowering.x, False)])
     _check_precision(x64, operator, [(f"context {i}", v, True) for i, v in enumerate(values)])
     trace = _scoped(x64, jax.make_jaxpr(lowering.f, return_shape=True))
-    jaxpr, y = trace(lowering.x, *values)
+    try:
+        jaxpr, y = trace(lowering.x, *values)
+    except jax.errors.JAXTypeError as error:
+        error.add_note(_TRACING)
+        raise
     one = check_returned(operator, y, TREES, (_shaped(described),), tree=lowering.tree)
     leaves, structure = TREES.flatten(lowering.x)
     avals = jaxpr.in_avals[: len(leaves)]
     x = structure.unflatten([jax.ShapeDtypeStruct(aval.shape, aval.dtype) for aval in avals])
     return Problem(_call_of(jaxpr, y), x, y, _form(described), _form(one), lowering)
+
+
+_TRACING = (
+    "difint: AutoJax traces f. Write it with jax.numpy and jax.lax, bind sizes and flags with "
+    "functools.partial, or use AutoFiniteDiff()."
+)
 
 
 def _call_of(jaxpr: Any, y: Any) -> Callable[..., Any]:
