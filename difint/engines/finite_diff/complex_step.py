@@ -11,7 +11,7 @@ import numpy as np
 
 from difint.engines.finite_diff.steps import Steps
 from difint.errors import ArgumentError, message
-from difint.host import taking_complex
+from difint.host_lowering import taking_complex
 from difint.problem import Problem
 from difint.trees import PYTHON_TREES
 

@@ -12,7 +12,7 @@ from difint.engine import Apply, Arrays, At, Kernel
 from difint.engines.finite_diff.complex_step import complexified
 from difint.engines.finite_diff.steps import Steps
 from difint.engines.finite_diff.workspace import Workspace
-from difint.host import taken_apart
+from difint.host_lowering import taken_apart
 from difint.problem import Problem
 
 
