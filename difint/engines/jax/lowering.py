@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import numpy as np
@@ -16,9 +16,6 @@ from difint.kinds import JAX, NUMPY, PYTHON, Kind, Leaf
 from difint.problem import Convert, Form, Lowering, Problem, plain_form, single
 from difint.signature import Argument, argument
 from difint.trees import Trees
-
-if TYPE_CHECKING:
-    pass
 
 KINDS = (PYTHON, NUMPY, JAX)
 
