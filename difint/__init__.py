@@ -14,16 +14,13 @@ from difint.backends import (
     Backend,
     PrimitiveOnly,
     SecondOrder,
-    check_available,
-    check_inplace,
-    forward_counterpart,
-    reverse_counterpart,
 )
 from difint.contexts import Cache, Constant, ConstantOrCache
 from difint.errors import (
     ArgumentError,
     BackendUnavailableError,
     DifintError,
+    PackageUnavailableError,
     PreparationMismatchError,
     UnsupportedError,
 )
@@ -79,6 +76,12 @@ from difint.operators.second_derivative import (
     value_derivative_and_second_derivative,
 )
 from difint.plan import Plan, PlanInfo
+from difint.queries import (
+    check_available,
+    check_inplace,
+    forward_counterpart,
+    reverse_counterpart,
+)
 
 __version__ = "0.1.0"
 
@@ -97,6 +100,7 @@ __all__ = [
     "HessianPlan",
     "HvpPlan",
     "JacobianPlan",
+    "PackageUnavailableError",
     "Plan",
     "PlanInfo",
     "PreparationMismatchError",

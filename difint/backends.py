@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import abc
 import importlib
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from numbers import Real
 from typing import Any, ClassVar, Literal, final
 
 from difint.engine import Engine
-from difint.errors import (
-    ArgumentError,
-    BackendUnavailableError,
-    UnsupportedError,
-    message,
-    unavailable,
-)
+from difint.errors import ArgumentError, UnsupportedError, message, unavailable
 
 Mode = Literal["forward", "reverse"]
 
@@ -42,6 +37,15 @@ class Backend(abc.ABC):
         Raises:
             BackendUnavailableError: a package that it needs is not installed.
         """
+
+    @classmethod
+    def candidates(cls) -> tuple[Backend, ...]:
+        """List the settings to try on a function of which nothing is known, usual ones first."""
+        return (cls(),)
+
+    def gaps(self) -> Mapping[str, str]:
+        """Say what it cannot differentiate: features as in ``difint.testing``, with reasons."""
+        return {"complex x": _NO_COMPLEX}
 
     def counterpart(self, mode: Mode) -> Backend:
         """Return the backend that does the same in forward or in reverse mode alone."""
@@ -91,6 +95,8 @@ def check_backend(where: str, backend: Any) -> None:
     )
     raise ArgumentError(text)
 
+
+_NO_COMPLEX = "refused: pass the real and the imaginary part as two real arguments"
 
 _PRIMITIVE = {"forward": "pushforward", "reverse": "pullback"}
 
@@ -165,6 +171,20 @@ class AutoFiniteDiff(Backend):
                 )
                 raise ArgumentError(text)
 
+    @classmethod
+    def candidates(cls) -> tuple[Backend, ...]:
+        """List the three schemes."""
+        return cls(), cls("forward"), cls("complex_step")
+
+    def gaps(self) -> Mapping[str, str]:
+        """Say what it cannot differentiate: a complex step takes analytic functions alone."""
+        if self.scheme != "complex_step":
+            return Backend.gaps(self)
+        return {
+            "complex x": _NO_COMPLEX,
+            "not analytic": "refused: the imaginary part of such a function is not its derivative",
+        }
+
     def engine(self) -> Engine:
         """Return the engine's record."""
         from difint.engines.finite_diff import engine
@@ -196,6 +216,19 @@ class AutoJax(Backend):
     def __post_init__(self) -> None:
         check_choice("AutoJax", "mode", self.mode, (None, "forward", "reverse"))
         check_choice("AutoJax", "x64", self.x64, (False, True))
+
+    @classmethod
+    def candidates(cls) -> tuple[Backend, ...]:
+        """List the modes, in 64 bits, so that float64 is taken whatever JAX's global flag."""
+        return cls(x64=True), cls("forward", x64=True), cls("reverse", x64=True)
+
+    def gaps(self) -> Mapping[str, str]:
+        """Say what it cannot differentiate: what JAX cannot trace."""
+        return {
+            "complex x": _NO_COMPLEX,
+            "in-place function": "refused: JAX's arrays are immutable; let f return its result",
+            "branch on values": "a traced value has no truth; use jax.numpy.where or jax.lax.cond",
+        }
 
     def engine(self) -> Engine:
         """Return the engine's record."""
@@ -233,6 +266,10 @@ class SecondOrder(Backend):
     def __post_init__(self) -> None:
         check_backend("SecondOrder", self.outer)
         check_backend("SecondOrder", self.inner)
+
+    def gaps(self) -> Mapping[str, str]:
+        """Say what one of the two cannot differentiate."""
+        return {**self.outer.gaps(), **self.inner.gaps()}
 
     def counterpart(self, mode: Mode) -> SecondOrder:
         """Return the pair of the counterparts."""
@@ -290,6 +327,10 @@ class PrimitiveOnly(Backend):
         check_backend("PrimitiveOnly", self.backend)
         check_choice("PrimitiveOnly", "mode", self.mode, ("forward", "reverse"))
 
+    def gaps(self) -> Mapping[str, str]:
+        """Say what the restricted backend cannot differentiate."""
+        return self.backend.gaps()
+
     def engine(self) -> Engine:
         """Return the engine with one primitive, and nothing native; so for an inner engine."""
         return self._restricted(self.backend.engine())
@@ -307,61 +348,3 @@ class PrimitiveOnly(Backend):
 
 BACKENDS: tuple[type[Backend], ...] = (AutoFiniteDiff, AutoJax)
 """The backends that differentiate by themselves, for listings."""
-
-
-def check_available(backend: Backend) -> bool:
-    """Tell whether the packages that ``backend`` needs are installed.
-
-    >>> check_available(AutoFiniteDiff())
-    True
-    """
-    check_backend("check_available", backend)
-    try:
-        backend.engine()
-    except BackendUnavailableError:
-        return False
-    return True
-
-
-def check_inplace(backend: Backend) -> bool:
-    """Tell whether ``backend`` differentiates functions ``f(y, x)`` that fill ``y``.
-
-    Raises:
-        BackendUnavailableError: a package that it needs is not installed.
-
-    >>> check_inplace(AutoFiniteDiff())
-    True
-    """
-    check_backend("check_inplace", backend)
-    return backend.engine().inplace
-
-
-def forward_counterpart(backend: Backend) -> Backend:
-    """Return the backend that does the same in forward mode alone.
-
-    Raises:
-        UnsupportedError: it has no forward mode.
-        BackendUnavailableError: a package that it needs is not installed.
-
-    >>> forward_counterpart(AutoFiniteDiff())
-    AutoFiniteDiff()
-    """
-    check_backend("forward_counterpart", backend)
-    return backend.counterpart("forward")
-
-
-def reverse_counterpart(backend: Backend) -> Backend:
-    """Return the backend that does the same in reverse mode alone.
-
-    Raises:
-        UnsupportedError: it has no reverse mode.
-        BackendUnavailableError: a package that it needs is not installed.
-
-    >>> reverse_counterpart(AutoFiniteDiff())
-    Traceback (most recent call last):
-    ...
-    difint.errors.UnsupportedError: reverse_counterpart: AutoFiniteDiff() has no reverse mode
-    Use one that has, e.g. AutoJax(mode='reverse').
-    """
-    check_backend("reverse_counterpart", backend)
-    return backend.counterpart("reverse")

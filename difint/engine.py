@@ -13,6 +13,7 @@ Everything here speaks the engine's own values: the form in which ``Arrays.lower
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, final
@@ -55,6 +56,20 @@ class Unfit(Exception):
 
 
 @final
+@dataclass(slots=True)
+class Traces:
+    """What a library has traced and compiled, counted while somebody watches.
+
+    Attributes:
+        traces: functions traced.
+        compilations: programs compiled.
+    """
+
+    traces: int = 0
+    compilations: int = 0
+
+
+@final
 @dataclass(frozen=True, slots=True)
 class Arrays:
     """One array library as the glue of derived operators uses it.
@@ -88,6 +103,7 @@ class Arrays:
         basis: ``(like, start, stop)`` -> the unit tangents of these entries, stacked.
         batch: ``(apply, seeds) -> (y, rows)``: applies to stacked seeds, a raveled result a row.
         each: ``(apply, tangents) -> (y, results)``: applies to each of a tuple.
+        watch: a context in which a ``Traces`` counts what the library traces and compiles.
         chunk: how many seeds are held at once; ``None`` for all.
     """
 
@@ -113,6 +129,7 @@ class Arrays:
     basis: Callable[[Any, int, int], Any]
     batch: Callable[[Apply, Any], tuple[Any, Any]]
     each: Callable[[Apply, tuple[Any, ...]], tuple[Any, tuple[Any, ...]]]
+    watch: Callable[[], AbstractContextManager[Traces]]
     chunk: int | None = None
 
 
@@ -133,6 +150,8 @@ class Engine:
         inplace: functions ``f(y, x, *contexts)`` are accepted.
         accuracy: the relative error of a first derivative, as a power of the machine epsilon: an
             outer difference takes its step from it.
+        second_accuracy: likewise of its native operators of second order; ``None`` where a
+            derivative of a derivative is as accurate as the two together.
         black_box: it differentiates by calling ``f`` and by real array arithmetic alone, so
             that it can work within any other engine's arrays.
         complexifies: it calls ``f`` with complex numbers, which another engine's derivative
@@ -147,6 +166,7 @@ class Engine:
     native: Mapping[str, Native] = field(default_factory=_no_native)
     inplace: bool = False
     accuracy: float = 1.0
+    second_accuracy: float | None = None
     black_box: bool = False
     complexifies: bool = False
     inner: Engine | None = None

@@ -19,7 +19,11 @@ class UnsupportedError(DifintError, TypeError):
     """The backend cannot do this; the message names one that can."""
 
 
-class BackendUnavailableError(DifintError, ImportError):
+class PackageUnavailableError(DifintError, ImportError):
+    """A package that this needs is not installed; the message says what brings it."""
+
+
+class BackendUnavailableError(PackageUnavailableError):
     """A package that the backend needs is not installed."""
 
 

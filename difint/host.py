@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from difint.engine import Apply, Arrays
+from difint.engine import Apply, Arrays, Traces
 from difint.host_lowering import KINDS, identity, lower, to_jax
 from difint.kinds import Leaf
 from difint.problem import Form, Problem, plain_form
@@ -75,6 +76,10 @@ def _each(apply: Apply, tangents: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...]
     return pairs[0][0], tuple(result for _, result in pairs)
 
 
+def _watch() -> nullcontext[Traces]:
+    return nullcontext(Traces())  # nothing is ever traced
+
+
 NUMPY_ARRAYS = Arrays(
     name="numpy",
     kinds=KINDS,
@@ -98,5 +103,6 @@ NUMPY_ARRAYS = Arrays(
     basis=_basis,
     batch=_batch,
     each=_each,
+    watch=_watch,
     chunk=_CHUNK,
 )

@@ -13,7 +13,7 @@ import numpy as np
 from difint.checks import check_returned, refuse_traced
 from difint.errors import ArgumentError, message
 from difint.kinds import JAX, NUMPY, PYTHON, Leaf
-from difint.problem import Convert, Form, Lowering, Problem, single
+from difint.problem import ContextChange, Convert, Form, Lowering, Problem, single
 from difint.signature import Argument, argument
 from difint.trees import PYTHON_TREES
 
@@ -210,6 +210,8 @@ def taken_apart(call: Callable[..., Any]) -> tuple[Callable[..., Any], Convert]:
 
 def taking_complex(call: Callable[..., Any]) -> Callable[..., Any]:
     """Let a call return complex numbers, as it does for a complex step."""
+    if isinstance(call, ContextChange):
+        return replace(call, inner=taking_complex(call.inner))
     if not isinstance(call, CheckedCall):
         return call
     return CheckedCall(call.f, call.shape, call.make_receive, takes_complex=True)

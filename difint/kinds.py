@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from operator import attrgetter
+from operator import attrgetter, methodcaller
 from typing import Any, final
 
 import numpy as np
@@ -83,12 +83,14 @@ class Kind:
         leaf: describes a value of this kind.
         key: reads off a value, at C speed, what the guard compares; ``None`` where the type
             says all.
+        wait: returns when a value is computed; ``None`` where every value always is.
     """
 
     name: str
     owns: Callable[[Any], bool]
     leaf: Callable[[Any], Leaf]
     key: Callable[[Any], Callable[[Any], Any] | None]
+    wait: Callable[[Any], Any] | None = None
 
 
 def describe(value: Any, kinds: tuple[Kind, ...]) -> Leaf:
@@ -156,4 +158,4 @@ _numpy_key = attrgetter("shape", "dtype")
 
 PYTHON = Kind("python", _python_owns, _python_leaf, lambda value: None)
 NUMPY = Kind("numpy", _numpy_owns, _numpy_leaf, lambda value: _numpy_key)
-JAX = Kind("jax", _jax_owns, _jax_leaf, _jax_key)
+JAX = Kind("jax", _jax_owns, _jax_leaf, _jax_key, methodcaller("block_until_ready"))

@@ -25,6 +25,7 @@ class Operator:
         lower: builds it from an engine's primitives. An operator with a tangent yields the
             staged form ``at(x, *contexts) -> apply``, one without a kernel
             ``(x, *contexts) -> (lower orders..., result)``; without ``value``, ``-> result``.
+        variant: the name of its variant with the lower orders, as a function and as a method.
         parts: the form of each part of its result, lower orders first: ``"x"``, ``"y"``, or
             a matrix ``"y,x"`` or ``"x,x"``.
         tangent: what ``t`` is like, ``"x"`` or ``"y"``; ``None`` if there is no tangent.
@@ -37,6 +38,7 @@ class Operator:
     name: str
     plan: type[Plan]
     lower: Lower
+    variant: str
     parts: tuple[str, ...]
     tangent: str | None = None
     order: int = 1

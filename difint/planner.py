@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -26,7 +27,7 @@ from difint.kinds import Leaf
 from difint.operator import Operator
 from difint.plan import PlanInfo
 from difint.primitives import inner_engine
-from difint.problem import Form, Lowering, Problem, repeat_form
+from difint.problem import ContextChange, Form, Lowering, Problem, repeat_form
 from difint.signature import (
     argument,
     argument_names,
@@ -236,13 +237,7 @@ def _private_caches(problem: Problem, trees: Trees) -> Problem:
     written = problem.source.written
     if not any(written):
         return problem
-    inner = problem.call
-
-    def call(x: Any, *values: Any) -> Any:
-        pairs = zip(values, written, strict=True)
-        return inner(x, *(_copied(trees, value) if mine else value for value, mine in pairs))
-
-    return replace(problem, call=call)
+    return replace(problem, call=ContextChange(problem.call, partial(_copied, trees), written))
 
 
 def _entering(

@@ -116,6 +116,27 @@ class Lowering:
 
 @final
 @dataclass(frozen=True, slots=True)
+class ContextChange:
+    """A call that changes some of its contexts on the way into another call.
+
+    Attributes:
+        inner: the other call.
+        change: what is done to them.
+        which: for each context, whether it is changed.
+    """
+
+    inner: Callable[..., Any]
+    change: Convert
+    which: Sequence[bool]
+
+    def __call__(self, x: Any, *contexts: Any) -> Any:
+        """Change them, and call."""
+        pairs = zip(contexts, self.which, strict=True)
+        return self.inner(x, *(self.change(one) if mine else one for one, mine in pairs))
+
+
+@final
+@dataclass(frozen=True, slots=True)
 class Problem:
     """A function to differentiate, in an engine's own values.
 

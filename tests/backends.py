@@ -1,49 +1,89 @@
-"""The backends under test, with the accuracy that each one promises."""
+"""The backends under test, each with the scenarios that it is checked on: a row a backend."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from types import ModuleType
+from functools import cache
+from typing import Any
 
-import jax.numpy as jnp
-import numpy as np
+import pytest
 
 import difint as di
+from difint.testing import (
+    MODIFIERS,
+    complex_scenarios,
+    default_scenarios,
+    empty_scenarios,
+    parameters,
+    sparse_scenarios,
+    tree_scenarios,
+)
+
+Listing = Callable[[], list[Any]]
 
 
 @dataclass(frozen=True)
 class Row:
-    """A backend, the writing of functions that it takes, and its errors relative to eps.
-
-    ``first`` and ``second`` are powers of the machine epsilon: the error of a derivative of
-    that order is about ``eps ** power``, times a constant that the tests set once.
-    """
+    """A backend, and the names of the lists below that hold its scenarios."""
 
     backend: di.Backend
-    space: ModuleType
-    first: float = 1.0
-    second: float = 1.0
+    lists: tuple[str, ...]
 
-    def __str__(self) -> str:
-        return repr(self.backend)
 
-    def tolerance(self, order: int, dtype: str) -> float:
-        return 50 * float(np.finfo(dtype).eps) ** (self.first if order == 1 else self.second)
+@cache
+def scenarios(name: str) -> list[Any]:
+    return LISTS[name]()
 
+
+def families(library: str, **options: Any) -> list[Any]:
+    make = empty_scenarios, sparse_scenarios, complex_scenarios, tree_scenarios
+    return [scenario for family in make for scenario in family(library, **options)]
+
+
+LISTS: dict[str, Listing] = {
+    "numpy": lambda: default_scenarios(modifiers=MODIFIERS),
+    "numpy, plain": lambda: default_scenarios(modifiers=["batchify"]),
+    "numpy, more": lambda: families("numpy", modifiers=["batchify"]),
+    "numpy, float32": lambda: default_scenarios(dtype="float32", modifiers=()),
+    "jax": lambda: default_scenarios("jax", modifiers=[*MODIFIERS, "numpify"]),
+    "jax, plain": lambda: default_scenarios("jax", in_place=False),
+    "jax, bare": lambda: default_scenarios("jax", in_place=False, modifiers=()),
+    "jax, more": lambda: families("jax", modifiers=()),
+    "jax, float32": lambda: default_scenarios("jax", dtype="float32", in_place=False, modifiers=()),
+}
 
 FD = di.AutoFiniteDiff
 JAX = di.AutoJax
 
 ROWS = (
-    Row(FD(), np, 2 / 3, 1 / 2),
-    Row(FD("forward"), np, 1 / 2, 1 / 3),
-    Row(FD("complex_step"), np, 1.0, 2 / 3),
-    Row(di.PrimitiveOnly(FD(), "forward"), np, 2 / 3, 1 / 3),
-    Row(di.SecondOrder(FD(), FD("complex_step")), np, 1.0, 2 / 3),
-    Row(JAX(), jnp),
-    Row(di.PrimitiveOnly(JAX(), "forward"), jnp),
-    Row(di.PrimitiveOnly(JAX(), "reverse"), jnp),
-    Row(di.SecondOrder(JAX("reverse"), JAX("forward")), jnp),
-    Row(di.SecondOrder(FD(), JAX()), jnp, 1.0, 2 / 3),
-    Row(di.SecondOrder(JAX(), FD()), jnp, 2 / 3, 2 / 3),
+    Row(FD(), ("numpy", "numpy, more", "numpy, float32", "jax, bare")),
+    Row(FD("forward"), ("numpy", "numpy, more", "numpy, float32")),
+    Row(FD("complex_step"), ("numpy", "numpy, more", "numpy, float32")),
+    Row(di.PrimitiveOnly(FD(), "forward"), ("numpy, plain", "numpy, more")),
+    Row(di.SecondOrder(FD(), FD("complex_step")), ("numpy, plain", "numpy, more")),
+    Row(JAX(), ("jax", "jax, more", "jax, float32")),
+    Row(di.PrimitiveOnly(JAX(), "forward"), ("jax, plain",)),
+    Row(di.PrimitiveOnly(JAX(), "reverse"), ("jax, plain",)),
+    Row(di.SecondOrder(JAX("reverse"), JAX("forward")), ("jax, plain",)),
+    Row(di.SecondOrder(FD(), JAX()), ("jax, plain",)),
+    Row(di.SecondOrder(JAX(), FD()), ("jax, plain",)),
 )
+
+
+def pairs(operator: str) -> Any:
+    """Run a test for every row and all its scenarios of one operator."""
+    listed = [
+        one
+        for row in ROWS
+        for name in row.lists
+        for one in parameters(row.backend, _of(operator, row.backend, name))
+    ]
+    return pytest.mark.parametrize(("backend", "scenario"), listed)
+
+
+def _of(operator: str, backend: di.Backend, name: str) -> list[Any]:
+    """List the scenarios; of first order, a second-order pair is its inner backend over again."""
+    chosen = [one for one in scenarios(name) if one.operator == operator]
+    twice = isinstance(backend, di.SecondOrder)
+    return [one for one in chosen if one.record.order == 2 or not twice]

@@ -12,11 +12,12 @@ from typing import Any, Final, final
 import numpy as np
 from scipy.integrate import solve_ivp
 
-from difint.backends import AutoFiniteDiff, AutoJax, Backend, check_available
+from difint.backends import AutoFiniteDiff, AutoJax, Backend
 from difint.cli import report
 from difint.cli.problems import PROBLEMS, StiffProblem
-from difint.cli.text import Progress
+from difint.cli.progress import Progress
 from difint.operators.jacobian import JacobianPlan, prepare_jacobian
+from difint.queries import check_available
 
 RTOL: Final = 1e-6
 ATOL: Final = 1e-12

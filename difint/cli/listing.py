@@ -9,8 +9,9 @@ from importlib import metadata
 from typing import final
 
 import difint
-from difint.backends import BACKENDS, Backend, check_available
-from difint.cli.text import document, table
+from difint.backends import BACKENDS, Backend
+from difint.queries import check_available
+from difint.text import document, table
 
 
 @final

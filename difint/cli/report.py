@@ -8,7 +8,7 @@ from typing import final
 
 import difint
 from difint.cli.listing import install
-from difint.cli.text import document, table
+from difint.text import document, table
 
 
 @final

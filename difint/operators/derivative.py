@@ -120,6 +120,7 @@ DERIVATIVE = Operator(
     name="derivative",
     plan=DerivativePlan,
     lower=lower,
+    variant="value_and_derivative",
     parts=("y", "y"),
     x="scalar",
     instead="Use jacobian or pushforward for an x with a shape.",

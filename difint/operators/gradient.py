@@ -122,6 +122,7 @@ GRADIENT = Operator(
     name="gradient",
     plan=GradientPlan,
     lower=lower,
+    variant="value_and_gradient",
     parts=("y", "x"),
     y="scalar",
     instead="Let f return a scalar (y.sum(), y[0]), or use jacobian or pullback.",

@@ -128,6 +128,7 @@ HESSIAN = Operator(
     name="hessian",
     plan=HessianPlan,
     lower=lower,
+    variant="value_gradient_and_hessian",
     parts=("y", "x", "x,x"),
     order=2,
     x="array",

@@ -162,6 +162,7 @@ HVP = Operator(
     name="hvp",
     plan=HvpPlan,
     lower=lower,
+    variant="gradient_and_hvp",
     parts=("x", "x"),
     tangent="x",
     order=2,

@@ -140,6 +140,7 @@ JACOBIAN = Operator(
     name="jacobian",
     plan=JacobianPlan,
     lower=lower,
+    variant="value_and_jacobian",
     parts=("y", "y,x"),
     x="array",
     y="array",

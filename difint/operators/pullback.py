@@ -152,6 +152,7 @@ PULLBACK = Operator(
     name="pullback",
     plan=PullbackPlan,
     lower=lower,
+    variant="value_and_pullback",
     parts=("y", "x"),
     tangent="y",
 )

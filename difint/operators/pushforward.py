@@ -151,6 +151,7 @@ PUSHFORWARD = Operator(
     name="pushforward",
     plan=PushforwardPlan,
     lower=lower,
+    variant="value_and_pushforward",
     parts=("y", "y"),
     tangent="x",
 )

@@ -128,6 +128,7 @@ SECOND_DERIVATIVE = Operator(
     name="second_derivative",
     plan=SecondDerivativePlan,
     lower=lower,
+    variant="value_derivative_and_second_derivative",
     parts=("y", "y", "y"),
     order=2,
     x="scalar",

@@ -9,7 +9,7 @@ import pytest
 from difint.backends import AutoFiniteDiff, AutoJax
 from difint.cli import demo, main
 from difint.cli.problems import PROBLEMS, StiffProblem
-from difint.cli.text import Progress
+from difint.cli.progress import Progress
 
 DECAY = StiffProblem(
     name="Decay",

@@ -1,7 +1,9 @@
-"""The table of derivative, and what is its own."""
+"""Every backend on the scenarios of derivative."""
 
-from tests.support import OperatorTests
+from difint.testing import check_differentiation
+from tests.backends import pairs
 
 
-class TestDerivative(OperatorTests):
-    operator = "derivative"
+@pairs("derivative")
+def test_derivative(backend, scenario):
+    check_differentiation(backend, scenario)

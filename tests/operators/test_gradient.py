@@ -1,7 +1,9 @@
-"""The table of gradient, and what is its own."""
+"""Every backend on the scenarios of gradient."""
 
-from tests.support import OperatorTests
+from difint.testing import check_differentiation
+from tests.backends import pairs
 
 
-class TestGradient(OperatorTests):
-    operator = "gradient"
+@pairs("gradient")
+def test_gradient(backend, scenario):
+    check_differentiation(backend, scenario)

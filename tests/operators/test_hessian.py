@@ -1,7 +1,9 @@
-"""The table of hessian, and what is its own."""
+"""Every backend on the scenarios of hessian."""
 
-from tests.support import OperatorTests
+from difint.testing import check_differentiation
+from tests.backends import pairs
 
 
-class TestHessian(OperatorTests):
-    operator = "hessian"
+@pairs("hessian")
+def test_hessian(backend, scenario):
+    check_differentiation(backend, scenario)

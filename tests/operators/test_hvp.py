@@ -1,7 +1,9 @@
-"""The table of hvp, and what is its own."""
+"""Every backend on the scenarios of hvp."""
 
-from tests.support import OperatorTests
+from difint.testing import check_differentiation
+from tests.backends import pairs
 
 
-class TestHvp(OperatorTests):
-    operator = "hvp"
+@pairs("hvp")
+def test_hvp(backend, scenario):
+    check_differentiation(backend, scenario)

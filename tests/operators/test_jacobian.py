@@ -1,7 +1,9 @@
-"""The table of jacobian, and what is its own."""
+"""Every backend on the scenarios of jacobian."""
 
-from tests.support import OperatorTests
+from difint.testing import check_differentiation
+from tests.backends import pairs
 
 
-class TestJacobian(OperatorTests):
-    operator = "jacobian"
+@pairs("jacobian")
+def test_jacobian(backend, scenario):
+    check_differentiation(backend, scenario)

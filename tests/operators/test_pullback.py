@@ -1,7 +1,9 @@
-"""The table of pullback, and what is its own."""
+"""Every backend on the scenarios of pullback."""
 
-from tests.support import OperatorTests
+from difint.testing import check_differentiation
+from tests.backends import pairs
 
 
-class TestPullback(OperatorTests):
-    operator = "pullback"
+@pairs("pullback")
+def test_pullback(backend, scenario):
+    check_differentiation(backend, scenario)

@@ -1,7 +1,9 @@
-"""The table of pushforward, and what is its own."""
+"""Every backend on the scenarios of pushforward."""
 
-from tests.support import OperatorTests
+from difint.testing import check_differentiation
+from tests.backends import pairs
 
 
-class TestPushforward(OperatorTests):
-    operator = "pushforward"
+@pairs("pushforward")
+def test_pushforward(backend, scenario):
+    check_differentiation(backend, scenario)

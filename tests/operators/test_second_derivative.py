@@ -1,7 +1,9 @@
-"""The table of second_derivative, and what is its own."""
+"""Every backend on the scenarios of second_derivative."""
 
-from tests.support import OperatorTests
+from difint.testing import check_differentiation
+from tests.backends import pairs
 
 
-class TestSecondDerivative(OperatorTests):
-    operator = "second_derivative"
+@pairs("second_derivative")
+def test_second_derivative(backend, scenario):
+    check_differentiation(backend, scenario)

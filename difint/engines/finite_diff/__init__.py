@@ -27,19 +27,26 @@ _NATIVE: dict[str, Native] = {
 }
 
 
-_ACCURACY = {"central": 2 / 3, "forward": 1 / 2, "complex_step": 1.0}
+# Of first derivatives and of second ones: what the steps of each scheme leave.
+_ACCURACY = {
+    "central": (2 / 3, 1 / 2),
+    "forward": (1 / 2, 1 / 3),
+    "complex_step": (1.0, 2 / 3),
+}
 
 
 def engine(backend: AutoFiniteDiff) -> Engine:
     """Make the engine's record."""
     rule = steps.first_order(backend.scheme, backend.rel_step, backend.abs_step)
     complexifies = backend.scheme == "complex_step"
+    first, second = _ACCURACY[backend.scheme]
     return Engine(
         arrays=NUMPY_ARRAYS,
         pushforward=partial(first_order.pushforward, rule),
         native={name: partial(build, rule) for name, build in _NATIVE.items()},
         inplace=True,
-        accuracy=_ACCURACY[backend.scheme],
+        accuracy=first,
+        second_accuracy=second,
         black_box=not complexifies,
         complexifies=complexifies,
     )

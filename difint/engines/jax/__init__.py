@@ -20,6 +20,7 @@ from jax.tree_util import Partial
 
 from difint.engine import Apply, Arrays, At, Engine, Unfit
 from difint.engines.jax.lowering import KINDS, TREES, lower, matrix, scoped
+from difint.engines.jax.watching import watch
 from difint.errors import PreparationMismatchError, message
 from difint.kinds import JAX, device_count
 from difint.problem import Problem
@@ -243,6 +244,7 @@ def _arrays(x64: bool) -> Arrays:
         basis=_basis,
         batch=_batch,
         each=_each,
+        watch=watch,
     )
 
 

@@ -1,9 +1,6 @@
 import io
-import json
 
-import pytest
-
-from difint.cli.text import Progress, document, table
+from difint.cli.progress import Progress
 
 
 class Terminal(io.StringIO):
@@ -16,31 +13,6 @@ class Terminal(io.StringIO):
         for text in self.getvalue().split("\r"):
             shown = text + shown[len(text) :]
         return shown.rstrip()
-
-
-def test_table_pads_to_the_widest_cell():
-    lines = table(["name", "n"], [["a", "1"], ["longer", "1000"]], "<>").splitlines()
-    assert lines == [
-        "name       n",
-        "------  ----",
-        "a          1",
-        "longer  1000",
-    ]
-
-
-def test_table_without_rows_is_a_head():
-    assert table(["a", "b"], [], "<<") == "a  b\n-  -"
-
-
-def test_table_refuses_a_short_row():
-    with pytest.raises(ValueError):
-        table(["a", "b"], [["1"]], "<<")
-
-
-def test_document_refuses_what_json_lacks():
-    assert json.loads(document({"a": [1.5, None]})) == {"a": [1.5, None]}
-    with pytest.raises(ValueError):
-        document(float("nan"))
 
 
 def test_progress_elsewhere_is_a_line_a_stage():

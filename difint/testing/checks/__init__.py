@@ -1,0 +1,1 @@
+"""The checks of one backend on one scenario, one a file."""

@@ -1,0 +1,149 @@
+"""Intact: inputs are as they were after every call, and results are nobody else's memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from difint.testing.calls import Call, calls_of
+from difint.testing.checks.case import Case
+from difint.testing.checks.outcome import PLANS, outcome_of
+from difint.testing.code import reproduce, targets_code
+from difint.testing.compare import Tolerance, scale_of
+from difint.testing.values import leaves_of, same
+
+
+def check(case: Case) -> None:
+    """Call in every way; what ``f`` only reads must not change."""
+    wrong: dict[str, list[Call]] = {}
+    for call in calls_of(case.scenario, "plan", "bind", "same point", "one shot"):
+        for position in outcome_of(case, call).changed:
+            wrong.setdefault(_held(call, position), []).append(call)
+    for held, calls in wrong.items():
+        labels = ", ".join(call.label(case.scenario) for call in calls)
+        lines = ("import copy", f"before = copy.deepcopy({held})", calls[0].code(case.subject))
+        code = reproduce(
+            case.subject,
+            *targets_code(calls[0], case.scenario),
+            *lines,
+            f"print(before, {held})",
+            plan=PLANS.get(calls[0].stage, ""),
+        )
+        case.fail("intact", f"{labels} changed {_name(case, held)}", code)
+
+
+def _held(call: Call, position: int) -> str:
+    return "s.t" if call.stage == "same point" else f"s.args[{position}]"
+
+
+def _name(case: Case, held: str) -> str:
+    lead = ["x"] if case.scenario.record.tangent is None else ["x", "t"]
+    names = lead + [f"context {i}" for i in range(len(case.scenario.contexts))]
+    return f"t, {held}" if held == "s.t" else f"{names[int(held[7:-1])]}, {held}"
+
+
+def check_aliasing(case: Case) -> None:
+    """Keep results of earlier calls, and write to them: neither may show in later ones."""
+    for call in calls_of(case.scenario, "plan", "bind", "same point"):
+        if call.out or call.y:
+            continue
+        with case.guarded("aliasing", call.label(case.scenario), ""):
+            _check_fresh(case, call)
+
+
+def _check_fresh(case: Case, call: Call) -> None:
+    """Call at the scenario's point, elsewhere, and again, and look at what the first became."""
+    run = _runner(case, call)
+    got = call.code(case.subject)
+    first = run(call.args(case.scenario))
+    kept = _flat(case, first)
+    copies = [np.array(leaf) for leaf in kept]
+    run(_elsewhere(case, call))
+    label = call.label(case.scenario)
+    if not all(map(same, kept, copies)):
+        problem = f"{label}: a later call changed the result of an earlier one"
+        case.fail("aliasing", problem, _code(case, call, f"first = {got}", *_later(call)))
+        return
+    shared = f"{label}: two results, or a result and an argument, share memory"
+    pair = f"a, b = {got}, {got}"
+    if _shared(kept, _inputs(case)):
+        case.fail("aliasing", shared, _code(case, call, pair))
+        return
+    with _overwritten(kept, copies):
+        again = _flat(case, run(call.args(case.scenario)))
+        copies_of_again = [np.array(leaf) for leaf in again]
+    if not all(map(_equal, copies_of_again, copies)):
+        problem = f"{label}: writing to a result changes what a later call returns"
+        lines = (
+            "import optree",
+            f"first = {got}",
+            "for leaf in optree.tree_leaves(first):\n    leaf[...] = np.nan",
+            f"print({got})",
+        )
+        case.fail("aliasing", problem, _code(case, call, *lines))
+    elif _shared(kept, again):
+        case.fail("aliasing", shared, _code(case, call, pair))
+
+
+@contextmanager
+def _overwritten(leaves: list[Any], copies: list[Any]) -> Iterator[None]:
+    """Fill results with NaN, and give them their numbers back: the memory may be ``f``'s own."""
+    mine = [isinstance(leaf, np.ndarray) and leaf.flags.writeable for leaf in leaves]
+    for leaf, writeable in zip(leaves, mine, strict=True):
+        if writeable:
+            leaf[...] = np.nan
+    yield
+    for leaf, copy, writeable in zip(leaves, copies, mine, strict=True):
+        if writeable:
+            leaf[...] = copy
+
+
+def _runner(case: Case, call: Call) -> Any:
+    plan = case.plan_for(call)
+    if call.stage != "bind":
+        return lambda args: call.thunk(case.subject, plan, args)()
+    step = call.thunk(case.subject, plan, case.scenario.args)
+    return lambda args: step()
+
+
+def _elsewhere(case: Case, call: Call) -> tuple[Any, ...]:
+    prepared = case.scenario.prepare_args
+    return (prepared[1],) if call.stage == "same point" else prepared
+
+
+def _later(call: Call) -> tuple[str, ...]:
+    args = "s.prepare_args[1]" if call.stage == "same point" else "*s.prepare_args"
+    later = "plan.bind(*s.prepare_args)()" if call.stage == "bind" else f"plan.execute({args})"
+    return "import copy", "before = copy.deepcopy(first)", later, "print(before, first)"
+
+
+def _flat(case: Case, returned: Any) -> list[Any]:
+    return leaves_of(returned, case.subject.trees)
+
+
+def _inputs(case: Case) -> list[Any]:
+    return [leaf for arg in case.scenario.args for leaf in leaves_of(arg, case.subject.trees)]
+
+
+def _equal(one: Any, other: Any) -> bool:
+    """Compare two runs of the same computation, which may add up in another order."""
+    near = Tolerance(rtol=1e-3, atol=0.0).allows(one, other, scale_of(other))
+    return bool(near.all())
+
+
+def _shared(mine: list[Any], theirs: list[Any]) -> bool:
+    """Tell whether writeable NumPy memory is shared: immutable memory may be."""
+
+    def writeable(leaves: list[Any]) -> list[Any]:
+        arrays = [leaf for leaf in leaves if isinstance(leaf, np.ndarray)]
+        return [one for one in arrays if one.flags.writeable]
+
+    pairs = ((a, b) for a in writeable(mine) for b in writeable(theirs))
+    return any(np.shares_memory(a, b) for a, b in pairs)
+
+
+def _code(case: Case, call: Call, *lines: str) -> str:
+    return reproduce(case.subject, *lines, plan=PLANS[call.stage])

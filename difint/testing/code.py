@@ -1,0 +1,157 @@
+"""Code that shows a failure again: as short as it can be, and complete."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+
+from difint.backends import Backend
+from difint.testing.calls import Call, Subject
+from difint.testing.scenario import Scenario
+from difint.testing.values import dense, leaves_of
+from difint.trees import PYTHON_TREES
+
+# The largest array that code spells out.
+_SPELLED = 16
+
+
+def reproduce(subject: Subject, *lines: str, plan: str = "") -> str:
+    """Write a program around lines that speak of the scenario ``s`` and of ``plan``.
+
+    Args:
+        subject: the scenario and the backend.
+        lines: what shows the failure.
+        plan: the arguments to prepare with, e.g. ``"*s.args"``; ``""`` if no plan is needed.
+    """
+    scenario = subject.scenario
+    setup = [f"plan = {prepare_code(subject, plan)}"] if plan else []
+    body = [*setup, *lines]
+    lines_of_s = scenario_code(scenario)
+    imports = [
+        *(["import numpy as np"] if any("np." in line for line in lines_of_s + body) else []),
+        "import difint as di",
+        *_imports(subject.backend),
+    ]
+    return "\n".join([*imports, *lines_of_s, *body])
+
+
+def prepare_code(subject: Subject, args: str) -> str:
+    """Write the preparation; same-point plans ask for ``args`` of ``"same point"``."""
+    suffix = "_same_point" if args == "same point" else ""
+    contexts = ", *s.contexts" if subject.scenario.contexts else ""
+    args = f"s.x, s.prepare_args[1]{contexts}" if suffix else args
+    y = ", y=s.y" if subject.scenario.y is not None else ""
+    name = f"prepare_{subject.scenario.operator}{suffix}"
+    return f"di.{name}(s.f, {subject.backend!r}, {args}{y})"
+
+
+def targets_code(call: Call, scenario: Scenario) -> list[str]:
+    """Write the poisoned memory for ``out=`` and ``y=``."""
+    lines = [f"out = {_empty(scenario.result)}"] if call.out else []
+    return lines + ([f"y = {_empty(scenario.y)}"] if call.y else [])
+
+
+def assertion(got: str, want: str, allowed: float, value: Any) -> str:
+    """Write an assertion that two values, both like ``value``, agree."""
+    near = f"rtol=0, atol={allowed:.2g}"
+    if PYTHON_TREES.is_leaf(value):
+        want = f"{want}.toarray()" if dense(value) is not value else want
+        return f"np.testing.assert_allclose({got}, {want}, {near})"
+    loop = f"for got, want in zip(*map(optree.tree_leaves, ({got}, {want}))):"
+    return f"import optree\n{loop}\n    np.testing.assert_allclose(got, want, {near})"
+
+
+def _empty(value: Any) -> str:
+    def leaf(one: Any) -> str:
+        array = np.asarray(one)
+        dtype = "" if array.dtype == float else f", '{array.dtype}'"
+        return f"np.full({array.shape}, np.nan{dtype})"
+
+    return _outlined(dense(value), leaf)
+
+
+def _outlined(value: Any, leaf: Any) -> str:
+    """Write a tree of dicts, lists and tuples, with some code for each leaf."""
+    if type(value) is dict:
+        inner = ", ".join(f"{key!r}: {_outlined(one, leaf)}" for key, one in value.items())
+        return "{" + inner + "}"
+    if type(value) in (list, tuple):
+        inner = ", ".join(_outlined(one, leaf) for one in value)
+        single = "," if type(value) is tuple and len(value) == 1 else ""
+        return f"[{inner}]" if type(value) is list else f"({inner}{single})"
+    if isinstance(value, tuple):
+        return f"{type(value).__name__}({', '.join(_outlined(one, leaf) for one in value)})"
+    return str(leaf(value))
+
+
+def _imports(backend: Backend) -> list[str]:
+    by_module: dict[str, set[str]] = {}
+    for cls in _classes(backend):
+        module = "difint" if cls.__module__ == "difint.backends" else cls.__module__
+        by_module.setdefault(module, set()).add(cls.__name__)
+    return [f"from {module} import {', '.join(sorted(by_module[module]))}" for module in by_module]
+
+
+def _classes(backend: Backend) -> Iterator[type[Backend]]:
+    """List the classes in a backend's constructor call."""
+    yield type(backend)
+    for field in fields(backend):  # type: ignore[arg-type]  # every subclass is a dataclass
+        value = getattr(backend, field.name)
+        if isinstance(value, Backend):
+            yield from _classes(value)
+
+
+def scenario_code(scenario: Scenario) -> list[str]:
+    """Write the lines that make the scenario again, as far as they can be written."""
+    if scenario.source is not None:
+        return ["from difint import testing", f"s = testing.{scenario.source}"]
+    if any(np.size(leaf) > _SPELLED for value in _values(scenario) for leaf in leaves_of(value)):
+        note = "its arrays are too large to be printed here"
+        return ["from difint import testing", f"# s is your scenario {scenario.name!r}: {note}"]
+    f, note_of_f = _function(scenario.f)
+    args = [repr(scenario.operator), f, _spelled(scenario.x)]
+    args += [f"di.{type(one).__name__}({_spelled(one.value)})" for one in scenario.contexts]
+    named = {"t": scenario.t, "y": scenario.y, "result": scenario.result}
+    args += [f"{name}={_spelled(value)}" for name, value in named.items() if value is not None]
+    if scenario.lower is not None:
+        args.append(f"lower={_spelled(scenario.lower)}")
+    return [*note_of_f, f"s = testing.Scenario({', '.join(args)})"]
+
+
+def _function(f: Any) -> tuple[str, list[str]]:
+    """Name a function, and say where it comes from."""
+    name = getattr(f, "__qualname__", "")
+    module = getattr(f, "__module__", "")
+    lines = ["from difint import testing"]
+    if name.isidentifier() and module not in ("", "__main__"):
+        found = getattr(sys.modules.get(module), name, None)
+        if found is f:
+            return name, [*lines, f"from {module} import {name}"]
+    code = getattr(f, "__code__", None)
+    where = f", {code.co_filename}:{code.co_firstlineno}" if code else ""
+    return "f", [*lines, f"# f is {name or repr(f)}{where}"]
+
+
+def _values(scenario: Scenario) -> Iterator[Any]:
+    """List what has to be spelled out; a sparse result counts by its full size."""
+    yield from (scenario.x, scenario.t, scenario.y, dense(scenario.result))
+    yield from scenario.contexts
+    yield from scenario.lower or ()
+
+
+def _spelled(value: Any) -> str:
+    return _outlined(dense(value), _leaf)
+
+
+def _leaf(leaf: Any) -> str:
+    if isinstance(leaf, float | int | bool | complex | str):
+        return repr(leaf)
+    array = np.asarray(leaf)
+    dtype = "" if array.dtype == float and array.size else f", dtype='{array.dtype}'"
+    text = f"np.array({array.tolist()!r}{dtype})"
+    module = type(leaf).__module__.partition(".")[0]
+    return f"jax.numpy.asarray({text})" if module.startswith("jax") else text

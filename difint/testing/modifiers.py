@@ -1,0 +1,178 @@
+"""Modifiers: scenarios made from scenarios, to try one more thing on all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from difint.contexts import Cache, Constant, ConstantOrCache, Context
+from difint.testing.scenario import Scenario
+from difint.testing.values import dense, in_numpy, leaves_of, mapped, scaled
+
+_FACTOR = 3.0
+
+
+def batchify(scenario: Scenario) -> Scenario | None:
+    """Take a tuple of tangents instead of one: ``t`` and ``-2 t``.
+
+    ``None`` for an operator without a tangent.
+
+    >>> import numpy as np
+    >>> t = np.ones(2)
+    >>> s = batchify(Scenario("hvp", lambda x: x @ x, np.ones(2), t=t, result=2 * t))
+    >>> s.result
+    (array([2., 2.]), array([-4., -4.]))
+    """
+    if scenario.record.tangent is None or isinstance(scenario.t, tuple):
+        return None
+    x, t, *contexts = scenario.prepare_args
+    result = scenario.result
+    return scenario.replace(
+        t=_pair(scenario.t),
+        result=None if result is None else _pair(result),
+        prepare_args=(x, _pair(t), *contexts),
+        name=f"{scenario.name}/batchify",
+    )
+
+
+def _pair(value: Any) -> Any:
+    return value, scaled(value, -2.0)
+
+
+def constantify(scenario: Scenario) -> Scenario | None:
+    """Multiply ``f`` by a factor that comes in as a ``Constant``.
+
+    ``None`` where ``f(x)`` is a tree.
+    """
+
+    def weigh(value: Any, factor: Any) -> Any:
+        return factor * value
+
+    return _with_context(scenario, weigh, Constant(_FACTOR), "constantify")
+
+
+def cachify(scenario: Scenario, *, writes: bool = True) -> Scenario | None:
+    """Let ``f`` compute in a ``Cache``.
+
+    ``None`` where ``f(x)`` is a tree.
+
+    Args:
+        scenario: what to modify.
+        writes: ``f`` writes to the cache; ``False`` for functions of immutable arrays, which
+            can only leave it alone.
+    """
+
+    def through(value: Any, cache: Any) -> Any:
+        if not writes:
+            return value
+        cache[...] = value
+        return cache[()].copy()
+
+    cache = _buffer(scenario)
+    return None if cache is None else _with_context(scenario, through, Cache(cache), "cachify", 1.0)
+
+
+def constantorcachify(scenario: Scenario, *, writes: bool = True) -> Scenario | None:
+    """Do what ``constantify`` and ``cachify`` do, with one ``ConstantOrCache`` for both."""
+
+    def both(value: Any, tree: Any) -> Any:
+        if not writes:
+            return tree["factor"] * value
+        tree["scratch"][...] = tree["factor"] * value
+        return tree["scratch"][()].copy()
+
+    cache = _buffer(scenario)
+    if cache is None:
+        return None
+    context = ConstantOrCache({"factor": _FACTOR, "scratch": cache})
+    return _with_context(scenario, both, context, "constantorcachify")
+
+
+def closurify(scenario: Scenario) -> Scenario | None:
+    """Multiply ``f`` by a factor that it captures from around it.
+
+    ``None`` where ``f(x)`` is a tree.
+    """
+    factor = np.array(_FACTOR)
+
+    def captured(value: Any) -> Any:
+        return float(factor) * value
+
+    return _around(scenario, captured, "closurify", _FACTOR)
+
+
+def numpify(scenario: Scenario) -> Scenario:
+    """Pass NumPy arrays for ``x``, ``t`` and contexts, whatever library ``f`` is written for."""
+    return scenario.replace(
+        x=in_numpy(scenario.x),
+        t=None if scenario.t is None else in_numpy(scenario.t),
+        contexts=tuple(map(in_numpy, scenario.contexts)),
+        prepare_args=tuple(map(in_numpy, scenario.prepare_args)),
+        name=f"{scenario.name}/numpify",
+    )
+
+
+def _buffer(scenario: Scenario) -> Any:
+    """Make memory like ``f(x)``; ``None`` where its form is not known, or is a tree."""
+    if scenario.y is not None:
+        return np.full_like(scenario.y, np.nan)
+    value = scenario.lower[0] if scenario.lower and scenario.record.parts[0] == "y" else None
+    if scenario.record.y == "scalar" and scenario.result is not None:
+        value = np.zeros((), np.asarray(leaves_of(dense(scenario.result))[0]).dtype)
+    if value is None or _is_tree(value):
+        return None
+    return np.full(np.shape(value), np.nan, np.asarray(value).dtype)
+
+
+def _is_tree(value: Any) -> bool:
+    return isinstance(value, dict | list | tuple)
+
+
+def _with_context(
+    scenario: Scenario,
+    change: Callable[[Any, Any], Any],
+    context: Context,
+    name: str,
+    factor: float = _FACTOR,
+) -> Scenario | None:
+    """Change ``f(x)`` by a context more, the last."""
+    prepared = type(context)(mapped(_other_factor, context.value))
+    changed = _around(scenario, change, name, factor)
+    if changed is None:
+        return None
+    contexts = (*scenario.contexts, context)
+    return changed.replace(contexts=contexts, prepare_args=(*scenario.prepare_args, prepared))
+
+
+def _other_factor(leaf: Any) -> Any:
+    return 0.625 if isinstance(leaf, float) else leaf
+
+
+def _around(
+    scenario: Scenario, change: Callable[..., Any], name: str, factor: float
+) -> Scenario | None:
+    """Change ``f(x)`` to ``change(f(x), *more)``, which multiplies it by ``factor``."""
+    if scenario.lower and scenario.record.parts[0] == "y" and _is_tree(scenario.lower[0]):
+        return None
+    f, more = scenario.f, change.__code__.co_argcount - 1
+
+    def returning(x: Any, *contexts: Any) -> Any:
+        kept = contexts[: len(contexts) - more]
+        return change(f(x, *kept), *contexts[len(kept) :])
+
+    def filling(y: Any, x: Any, *contexts: Any) -> None:
+        kept = contexts[: len(contexts) - more]
+        f(y, x, *kept)
+        y[...] = change(y, *contexts[len(kept) :])
+
+    def times(value: Any) -> Any:
+        return None if value is None else scaled(value, factor)
+
+    return scenario.replace(
+        f=returning if scenario.y is None else filling,
+        result=times(scenario.result),
+        lower=times(scenario.lower),
+        name=f"{scenario.name}/{name}",
+    )

@@ -1,0 +1,114 @@
+"""Values and trees of them, whatever library they are of: scale, copy, compare."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from difint.checks import is_floating
+from difint.contexts import Context
+from difint.kinds import JAX, NUMPY, PYTHON, describe, kind_of
+from difint.trees import PYTHON_TREES, Trees
+
+KINDS = (PYTHON, NUMPY, JAX)
+
+
+def leaves_of(value: Any, trees: Trees = PYTHON_TREES) -> list[Any]:
+    """List the leaves of a value; of a context, those of what it wraps."""
+    return trees.flatten(value.value if isinstance(value, Context) else value)[0]
+
+
+def mapped(function: Callable[[Any], Any], value: Any, trees: Trees = PYTHON_TREES) -> Any:
+    """Apply a function to each leaf; a context stays wrapped."""
+    if isinstance(value, Context):
+        return type(value)(mapped(function, value.value, trees))
+    leaves, structure = trees.flatten(value)
+    return trees.unflatten(structure, [function(leaf) for leaf in leaves])
+
+
+def moved(value: Any) -> Any:
+    """Get a value of the same form with other numbers: 7/8 of each, or 1/64 where all are 0.
+
+    Shrinking keeps signs, and keeps what is in an interval around zero inside it.
+    """
+
+    def move(leaf: Any) -> Any:
+        if not _is_float(leaf):
+            return leaf
+        return leaf * 0.875 if np.any(np.asarray(leaf)) else leaf + 1 / 64
+
+    return mapped(move, value)
+
+
+def scaled(value: Any, factor: float) -> Any:
+    """Multiply every floating leaf, in its own dtype."""
+    return mapped(lambda leaf: leaf * factor if _is_float(leaf) else leaf, value)
+
+
+def _is_float(leaf: Any) -> bool:
+    one = describe(dense(leaf), KINDS)
+    return bool(one.kind) and (is_floating(one) or one.numpy_dtype.kind == "c")
+
+
+def tangent_like(value: Any, seed: int = 0) -> Any:
+    """Make a tangent whose entries all differ, between 1/2 and 3/2, the same at every call."""
+    rng = np.random.default_rng(seed)
+
+    def make(leaf: Any) -> Any:
+        one = describe(leaf, KINDS)
+        numbers = rng.uniform(0.5, 1.5, one.shape)
+        if one.kind == "python":
+            return float(numbers)
+        return like(numbers.astype(one.numpy_dtype), leaf)
+
+    return mapped(make, value)
+
+
+def like(array: Any, example: Any) -> Any:
+    """Turn a NumPy array into a value of the kind of ``example``, in its own precision."""
+    kind = kind_of(example, KINDS)
+    if kind is PYTHON:
+        return np.asarray(array).item()
+    if kind is JAX:
+        import jax
+
+        with jax.enable_x64(True):
+            return jax.numpy.asarray(array)
+    return np.asarray(array)
+
+
+def in_numpy(value: Any, trees: Trees = PYTHON_TREES) -> Any:
+    """Copy arrays to NumPy; Python scalars stay."""
+    return mapped(lambda leaf: leaf if PYTHON.owns(leaf) else np.array(leaf), value, trees)
+
+
+def dense(value: Any) -> Any:
+    """Write a sparse array of SciPy out; another value is returned as it is."""
+    module = type(value).__module__
+    return value.toarray() if module.startswith("scipy.sparse") else value
+
+
+def same(one: Any, other: Any) -> bool:
+    """Tell whether two leaves hold the same bits, NaN included."""
+    a, b = np.asarray(one), np.asarray(other)
+    return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
+
+
+def waiter(example: Any, trees: Trees = PYTHON_TREES) -> Callable[[Any], Any] | None:
+    """Get what waits until a value like ``example`` is computed; ``None`` if all are at once."""
+    kinds = [kind_of(leaf, KINDS) for leaf in leaves_of(example, trees)]
+    waits = [None if kind is None else kind.wait for kind in kinds]
+    if not any(waits):
+        return None
+    if trees.is_leaf(example):
+        return waits[0]
+    pairs = [(i, wait) for i, wait in enumerate(waits) if wait is not None]
+
+    def wait_all(value: Any) -> None:
+        leaves = leaves_of(value, trees)
+        for i, wait in pairs:
+            wait(leaves[i])
+
+    return wait_all
