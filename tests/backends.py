@@ -41,12 +41,15 @@ def families(library: str, **options: Any) -> list[Any]:
     return [scenario for family in make for scenario in family(library, **options)]
 
 
+# What is the same for JAX as another one is left out: it writes no cache, and traces closures.
+JAX_MODIFIERS = ("batchify", "constantify", "constantorcachify", "numpify")
+
 LISTS: dict[str, Listing] = {
     "numpy": lambda: default_scenarios(modifiers=MODIFIERS),
     "numpy, plain": lambda: default_scenarios(modifiers=["batchify"]),
     "numpy, more": lambda: families("numpy", modifiers=["batchify"]),
     "numpy, float32": lambda: default_scenarios(dtype="float32", modifiers=()),
-    "jax": lambda: default_scenarios("jax", modifiers=[*MODIFIERS, "numpify"]),
+    "jax": lambda: default_scenarios("jax", modifiers=JAX_MODIFIERS),
     "jax, plain": lambda: default_scenarios("jax", in_place=False),
     "jax, bare": lambda: default_scenarios("jax", in_place=False, modifiers=()),
     "jax, more": lambda: families("jax", modifiers=()),

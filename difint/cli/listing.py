@@ -16,6 +16,23 @@ from difint.text import document, table
 
 @final
 @dataclass(frozen=True, slots=True)
+class Gap:
+    """Something that a backend cannot differentiate.
+
+    Attributes:
+        backend: the backend, as its constructor call; without its modes and precision where
+            these do not matter.
+        feature: what it cannot differentiate.
+        reason: what happens instead, or what to write.
+    """
+
+    backend: str
+    feature: str
+    reason: str
+
+
+@final
+@dataclass(frozen=True, slots=True)
 class Listed:
     """A backend, as listed.
 
@@ -39,15 +56,30 @@ def listed(backends: Sequence[type[Backend]]) -> list[Listed]:
     return [_look_up(backend) for backend in backends]
 
 
-def main(*, as_json: bool) -> int:
-    """Print the list; return the exit code."""
-    rows = listed(BACKENDS)
+def gaps_of(backends: Sequence[type[Backend]]) -> list[Gap]:
+    """List what each backend cannot differentiate; of its settings, those that differ in that."""
+    found = []
+    for cls in backends:
+        seen: list[object] = []
+        for backend in cls.candidates():
+            gaps = dict(backend.gaps())
+            if gaps not in seen:
+                seen.append(gaps)
+                name = repr(backend) if len(seen) > 1 else f"{cls.__name__}()"
+                found += [Gap(name, feature, reason) for feature, reason in gaps.items()]
+    return found
+
+
+def main(*, as_json: bool, gaps: bool = False) -> int:
+    """Print the list, or the gaps; return the exit code."""
+    rows: Sequence[Listed | Gap] = gaps_of(BACKENDS) if gaps else listed(BACKENDS)
     if as_json:
         versions = {"difint": difint.__version__, "python": platform.python_version()}
-        print(document({**versions, "backends": [asdict(row) for row in rows]}))
+        name = "gaps" if gaps else "backends"
+        print(document({**versions, name: [asdict(row) for row in rows]}))
     else:
         print(f"difint {difint.__version__}, Python {platform.python_version()}\n")
-        print(_table(rows))
+        print(_gap_table(gaps_of(BACKENDS)) if gaps else _table(listed(BACKENDS)))
     return 0
 
 
@@ -80,3 +112,8 @@ def _table(rows: Sequence[Listed]) -> str:
         for row in rows
     ]
     return table(["backend", "available", "package", "to install"], cells, "<<<<")
+
+
+def _gap_table(gaps: Sequence[Gap]) -> str:
+    cells = [[gap.backend, gap.feature, gap.reason] for gap in gaps]
+    return table(["backend", "cannot differentiate", "because"], cells, "<<<")

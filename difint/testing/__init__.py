@@ -4,6 +4,7 @@ With it a user finds the backend that suits a function, and the author of a back
 is right.
 """
 
+from difint.testing.benchmark import benchmark_differentiation
 from difint.testing.check import CheckReport, check_differentiation
 from difint.testing.exclusion import Exclusion, known_gaps
 from difint.testing.failure import CheckError, Failure, RefusalError
@@ -25,22 +26,30 @@ from difint.testing.modifiers import (
     numpify,
 )
 from difint.testing.parametrizing import parameters, parametrize
+from difint.testing.recommending import Candidate, Recommendation, recommend
 from difint.testing.results import compute_results
 from difint.testing.scenario import FEATURES, Place, Scenario
+from difint.testing.table import BenchmarkRow, BenchmarkTable, LeftOut
 from difint.testing.zero import AutoZero
 
 __all__ = [
     "FEATURES",
+    "LeftOut",
     "MODIFIERS",
     "AutoZero",
+    "BenchmarkRow",
+    "BenchmarkTable",
+    "Candidate",
     "CheckError",
     "CheckReport",
     "Exclusion",
     "Failure",
     "Place",
+    "Recommendation",
     "RefusalError",
     "Scenario",
     "batchify",
+    "benchmark_differentiation",
     "cachify",
     "check_differentiation",
     "closurify",
@@ -55,6 +64,7 @@ __all__ = [
     "numpify",
     "parameters",
     "parametrize",
+    "recommend",
     "sparse_scenarios",
     "tree_scenarios",
 ]

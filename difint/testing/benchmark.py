@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
-from types import FunctionType
 from typing import Any, Literal, final
 
 import numpy as np
@@ -105,26 +104,9 @@ class _Run:
         wait = waiter(run(), self.subject.trees)
         return run if wait is None else lambda: wait(run())
 
-    def prepare(self) -> Any:
-        """Prepare as a user does who comes with a new function: nothing is cached for it."""
-        scenario = self.subject.scenario
-        fresh = scenario.replace(f=_renewed(scenario.f))
-        return Subject(fresh, self.subject.backend).prepare(scenario.args)
-
     def _memory(self, like: Any) -> Any:
         trees = self.subject.trees
         return mapped(np.array, in_numpy(dense(like), trees), trees)
-
-
-def _renewed(f: Any) -> Any:
-    """Copy a Python function: a library that caches by identity takes it for another one."""
-    if not isinstance(f, FunctionType):
-        return f
-    code = f.__code__, f.__globals__, f.__name__, f.__defaults__, f.__closure__
-    copy = FunctionType(*code)
-    copy.__kwdefaults__ = f.__kwdefaults__
-    copy.__dict__.update(f.__dict__)
-    return copy
 
 
 def _run(scenario: Scenario, backend: Backend, rules: Sequence[Exclusion | str]) -> _Run | LeftOut:
@@ -140,9 +122,10 @@ def _run(scenario: Scenario, backend: Backend, rules: Sequence[Exclusion | str])
 
 
 def first_line(error: Exception) -> str:
-    """Get the first line of an error's message that says something."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else "no message"
+    """Get the first line of an error that says something; a hint of difint's own comes first."""
+    hints = [note for note in getattr(error, "__notes__", []) if note.startswith("difint: ")]
+    lines = [*(note.removeprefix("difint: ") for note in hints), *str(error).splitlines()]
+    return next((line.strip() for line in lines if line.strip()), "no message")
 
 
 def _measured(
@@ -151,7 +134,7 @@ def _measured(
     """Measure the preparation, then each way to call, of all backends in turns."""
     if not runs:
         return
-    yield from _rows(runs, None, [run.prepare for run in runs], seconds, aggregation)
+    yield from _rows(runs, None, [run.subject.prepare_anew for run in runs], seconds, aggregation)
     per_run = [calls_of(run.subject.scenario, *stages) for run in runs]
     for call in dict.fromkeys(call for calls in per_run for call in calls):
         able = [run for run, calls in zip(runs, per_run, strict=True) if call in calls]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
+from types import FunctionType
 from typing import Any, Literal, final
 
 import difint
@@ -52,6 +53,12 @@ class Subject:
         """Prepare at these arguments."""
         return self._prepared("", args)
 
+    def prepare_anew(self) -> Plan:
+        """Prepare as a user does who comes with a new function: nothing is cached for it."""
+        scenario = self.scenario
+        anew = Subject(scenario.replace(f=renewed(scenario.f)), self.backend)
+        return anew.prepare(scenario.args)
+
     def prepare_same_point(self) -> Plan:
         """Prepare at the scenario's point, for tangents like another than the scenario's."""
         scenario = self.scenario
@@ -63,6 +70,17 @@ class Subject:
         prepare = getattr(difint, f"prepare_{self.scenario.operator}{suffix}")
         plan: Plan = prepare(self.scenario.f, self.backend, *args, y=self.scenario.y)
         return plan
+
+
+def renewed(f: Any) -> Any:
+    """Copy a Python function: a library that caches by identity takes it for another one."""
+    if not isinstance(f, FunctionType):
+        return f
+    code = f.__code__, f.__globals__, f.__name__, f.__defaults__, f.__closure__
+    copy = FunctionType(*code)
+    copy.__kwdefaults__ = f.__kwdefaults__
+    copy.__dict__.update(f.__dict__)
+    return copy
 
 
 @final

@@ -153,13 +153,18 @@ def _fortran(count: int, shape: Any) -> Any:
     return np.arange(count).reshape(shape, order="F").ravel()
 
 
+# A factor nearer to 1 is no mistake of scale, but a lack of accuracy.
+_INACCURACY = 1e-2
+
+
 def _factor(got: Any, want: Any) -> Any:
     """Get the ratio at the largest entry, if it means anything."""
     if not want.size or not np.isfinite(got).all() or not np.isfinite(want).all():
         return None
     at = np.unravel_index(int(np.argmax(np.abs(want))), want.shape)
     ratio = got[at] / want[at] if want[at] else 0.0
-    return ratio if ratio and np.isfinite(ratio) else None
+    near_one = abs(ratio - 1) < _INACCURACY
+    return ratio if ratio and np.isfinite(ratio) and not near_one else None
 
 
 def wrong_kind(got: Any, x: Any, trees: Trees) -> str | None:

@@ -59,12 +59,14 @@ HOLOMORPHIC = (
         lambda xp: lambda z: z[:2] * z[1:] ** 2,
         _COMPLEX,
         lambda z: np.array([[z[1] ** 2, 2 * z[0] * z[1], 0], [0, z[2] ** 2, 2 * z[1] * z[2]]]),
+        features=("complex x",),
     ),
     Function(
         "holomorphic number",
         lambda xp: lambda z: z**3,
         1.0 + 2.0j,
         lambda z: np.array([[3 * z**2]]),
+        features=("complex x",),
     ),
 )
 """Complex ``x`` and ``y``; the derivative is the complex one, for pushforward and its like."""

@@ -87,6 +87,7 @@ def memory_of(call: Callable[[], Any]) -> Memory:
     call()
     with _traced():
         call()
+        _live()  # what counting caches is there before it counts
         tracemalloc.reset_peak()
         start, _ = tracemalloc.get_traced_memory()
         result = call()

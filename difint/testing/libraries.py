@@ -24,6 +24,7 @@ from difint.testing.modifiers import (
 from difint.testing.scenario import Scenario
 from difint.testing.sparse_functions import SPARSE_HESSIANS, SPARSE_JACOBIANS
 from difint.testing.trees import tree_inputs, tree_outputs
+from difint.testing.values import is_tree, leaves_of
 from difint.testing.writing import LIBRARIES, Writer, scenarios_of
 
 LibraryName = Literal["numpy", "jax", "torch"]
@@ -120,14 +121,14 @@ def tree_scenarios(
     library: LibraryName = "numpy",
     *,
     dtype: Dtype = "float64",
+    in_place: bool = True,
     modifiers: Iterable[str] = ("batchify",),
 ) -> list[Scenario]:
     """Make scenarios with trees of arrays as ``x`` and as ``f(x)``.
 
-    Arguments as for ``default_scenarios``; functions in place return one array, and have no part
-    here.
+    Arguments as for ``default_scenarios``; a tree as ``f(x)`` is not filled in place.
     """
-    return _family("tree", library, dtype, False, modifiers)
+    return _family("tree", library, dtype, in_place, modifiers)
 
 
 def load_scenario(name: str) -> Scenario:
@@ -199,11 +200,11 @@ def _named(scenario: Scenario, prefix: str) -> Scenario:
 
 
 def _in_place(scenario: Scenario) -> Scenario | None:
-    """Let ``f`` fill ``y``, a NumPy array; ``None`` where ``f(x)`` is complex."""
+    """Let ``f`` fill ``y``, a NumPy array; ``None`` where ``f(x)`` is a tree, or complex."""
     value = scenario.lower[0] if scenario.lower and scenario.record.parts[0] == "y" else None
     if scenario.operator == "hvp":
-        value = np.zeros((), np.asarray(scenario.x).dtype)
-    if value is None or np.iscomplexobj(value):
+        value = np.zeros((), np.asarray(leaves_of(scenario.result)[0]).dtype)
+    if value is None or is_tree(value) or np.iscomplexobj(value):
         return None
     inner = scenario.f
 

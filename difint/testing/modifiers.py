@@ -9,7 +9,7 @@ import numpy as np
 
 from difint.contexts import Cache, Constant, ConstantOrCache, Context
 from difint.testing.scenario import Scenario
-from difint.testing.values import dense, in_numpy, leaves_of, mapped, scaled
+from difint.testing.values import dense, in_numpy, is_tree, leaves_of, mapped, scaled
 
 _FACTOR = 3.0
 
@@ -121,13 +121,9 @@ def _buffer(scenario: Scenario) -> Any:
     value = scenario.lower[0] if scenario.lower and scenario.record.parts[0] == "y" else None
     if scenario.record.y == "scalar" and scenario.result is not None:
         value = np.zeros((), np.asarray(leaves_of(dense(scenario.result))[0]).dtype)
-    if value is None or _is_tree(value):
+    if value is None or is_tree(value):
         return None
     return np.full(np.shape(value), np.nan, np.asarray(value).dtype)
-
-
-def _is_tree(value: Any) -> bool:
-    return isinstance(value, dict | list | tuple)
 
 
 def _with_context(
@@ -154,7 +150,7 @@ def _around(
     scenario: Scenario, change: Callable[..., Any], name: str, factor: float
 ) -> Scenario | None:
     """Change ``f(x)`` to ``change(f(x), *more)``, which multiplies it by ``factor``."""
-    if scenario.lower and scenario.record.parts[0] == "y" and _is_tree(scenario.lower[0]):
+    if scenario.lower and scenario.record.parts[0] == "y" and is_tree(scenario.lower[0]):
         return None
     f, more = scenario.f, change.__code__.co_argcount - 1
 

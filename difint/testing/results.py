@@ -33,7 +33,7 @@ def compute_results(
     ...     Scenario("gradient", lambda x: x @ x, np.ones(2)), di.AutoFiniteDiff("complex_step")
     ... )
     >>> s.result, s.lower
-    (array([2., 2.]), (2.0,))
+    (array([2., 2.]), (array(2.),))
     """
     listed = [scenarios] if isinstance(scenarios, Scenario) else list(scenarios)
     return [_computed(scenario, reference_backend) for scenario in listed]

@@ -28,6 +28,11 @@ def mapped(function: Callable[[Any], Any], value: Any, trees: Trees = PYTHON_TRE
     return trees.unflatten(structure, [function(leaf) for leaf in leaves])
 
 
+def is_tree(value: Any) -> bool:
+    """Tell whether a value is a container, not one array or scalar."""
+    return not PYTHON_TREES.is_leaf(value)
+
+
 def moved(value: Any) -> Any:
     """Get a value of the same form with other numbers: 7/8 of each, or 1/64 where all are 0.
 
@@ -35,21 +40,41 @@ def moved(value: Any) -> Any:
     """
 
     def move(leaf: Any) -> Any:
-        if not _is_float(leaf):
-            return leaf
         return leaf * 0.875 if np.any(np.asarray(leaf)) else leaf + 1 / 64
 
-    return mapped(move, value)
+    return mapped(_on_floats(move), value)
 
 
 def scaled(value: Any, factor: float) -> Any:
     """Multiply every floating leaf, in its own dtype."""
-    return mapped(lambda leaf: leaf * factor if _is_float(leaf) else leaf, value)
+    return mapped(_on_floats(lambda leaf: leaf * factor), value)
 
 
-def _is_float(leaf: Any) -> bool:
-    one = describe(dense(leaf), KINDS)
-    return bool(one.kind) and (is_floating(one) or one.numpy_dtype.kind == "c")
+def _on_floats(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Apply a function to floating leaves alone, in their own precision."""
+
+    def apply(leaf: Any) -> Any:
+        one = describe(dense(leaf), KINDS)
+        if not one.kind or not (is_floating(one) or one.numpy_dtype.kind == "c"):
+            return leaf
+        return _in_64_bits(lambda: function(leaf)) if one.kind == "jax" else function(leaf)
+
+    return apply
+
+
+def _in_64_bits(function: Callable[[], Any]) -> Any:
+    """Compute with JAX in 64-bit mode: in the other one it would cut what it touches."""
+    import jax
+
+    with jax.enable_x64(True):
+        return function()
+
+
+def to_jax(array: Any) -> Any:
+    """Copy a NumPy array to JAX, in its own precision."""
+    import jax
+
+    return _in_64_bits(lambda: jax.numpy.asarray(array))
 
 
 def tangent_like(value: Any, seed: int = 0) -> Any:
@@ -71,12 +96,7 @@ def like(array: Any, example: Any) -> Any:
     kind = kind_of(example, KINDS)
     if kind is PYTHON:
         return np.asarray(array).item()
-    if kind is JAX:
-        import jax
-
-        with jax.enable_x64(True):
-            return jax.numpy.asarray(array)
-    return np.asarray(array)
+    return to_jax(array) if kind is JAX else np.asarray(array)
 
 
 def in_numpy(value: Any, trees: Trees = PYTHON_TREES) -> Any:

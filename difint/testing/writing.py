@@ -11,7 +11,7 @@ import numpy as np
 
 from difint.testing.functions import Function
 from difint.testing.scenario import Scenario
-from difint.testing.values import tangent_like
+from difint.testing.values import tangent_like, to_jax
 
 
 @final
@@ -33,12 +33,7 @@ class Library:
 
 
 def _jax_array(value: Any) -> Any:
-    import jax
-
-    if isinstance(value, float | complex):
-        return value
-    with jax.enable_x64(True):
-        return jax.numpy.asarray(value)
+    return value if isinstance(value, float | complex) else to_jax(value)
 
 
 def _torch_array(value: Any) -> Any:

@@ -1,12 +1,13 @@
 import json
 import sys
+from pathlib import Path
 
 import pytest
 
 import difint
 from difint.backends import BACKENDS, AutoFiniteDiff, AutoJax
 from difint.cli import main
-from difint.cli.listing import Listed, listed
+from difint.cli.listing import Listed, gaps_of, listed
 
 
 @pytest.fixture
@@ -70,3 +71,33 @@ def test_json(no_jax, capsys):
         "extra": "jax",
     }
     assert captured.err == ""
+
+
+def test_gaps(capsys):
+    assert main(["backends", "--gaps"]) == 0
+    out = capsys.readouterr().out
+    assert "cannot differentiate" in out and "pip" not in out
+    (line,) = [line for line in out.splitlines() if "in-place function" in line]
+    assert line.startswith("AutoJax() ") and line.endswith("let f return its result")
+
+
+def test_gaps_as_json(capsys):
+    main(["backends", "--gaps", "--json"])
+    found = json.loads(capsys.readouterr().out)["gaps"]
+    assert {"backend": "AutoJax()", "feature": "complex x"}.items() <= found[3].items()
+
+
+def test_settings_with_the_same_gaps_are_listed_once():
+    names = [gap.backend for gap in gaps_of(BACKENDS)]
+    assert list(dict.fromkeys(names)) == [
+        "AutoFiniteDiff()",
+        "AutoFiniteDiff(scheme='complex_step')",
+        "AutoJax()",
+    ]
+
+
+def test_the_table_in_the_docs_is_that_of_the_command():
+    text = (Path(difint.__file__).parents[1] / "docs" / "backends.md").read_text()
+    for gap in gaps_of(BACKENDS):
+        assert f"| `{gap.backend}` | {gap.feature} | {gap.reason} |" in text
+    assert text.count("| refused: pass the real") == 3

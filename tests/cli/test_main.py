@@ -24,7 +24,7 @@ def test_bad_arguments_get_a_usage_line_and_code_2(argv, capsys):
 def test_usage_names_the_commands(capsys):
     with pytest.raises(SystemExit):
         main([])
-    assert "{demo,backends}" in capsys.readouterr().err
+    assert "{demo,backends,bench,check}" in capsys.readouterr().err
 
 
 def test_help(capsys):

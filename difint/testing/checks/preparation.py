@@ -14,7 +14,7 @@ from difint.testing.calls import Call
 from difint.testing.checks.case import Case
 from difint.testing.checks.outcome import outcome_of
 from difint.testing.code import reproduce
-from difint.testing.values import KINDS, dense, leaves_of, mapped
+from difint.testing.values import KINDS, dense, leaves_of, mapped, to_jax
 
 _MISFIT: tuple[type[DifintError], ...] = (PreparationMismatchError,)
 
@@ -72,7 +72,7 @@ def _longer(leaf: Any) -> Any:
     if kind is None or not shape:
         return leaf
     other = np.ones((shape[0] + 1, *shape[1:]), describe(leaf, KINDS).numpy_dtype)
-    return other if NUMPY.owns(leaf) else _as_jax(other)
+    return other if NUMPY.owns(leaf) else to_jax(other)
 
 
 def _recast(leaf: Any) -> Any:
@@ -81,13 +81,6 @@ def _recast(leaf: Any) -> Any:
     dtype = describe(leaf, KINDS).numpy_dtype
     other = np.float16 if dtype == np.float32 else np.float32
     return np.asarray(leaf).astype(other) if NUMPY.owns(leaf) else leaf.astype(other)
-
-
-def _as_jax(array: Any) -> Any:
-    import jax
-
-    with jax.enable_x64(True):
-        return jax.numpy.asarray(array)
 
 
 def _check_refused(

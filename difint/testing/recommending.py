@@ -1,0 +1,215 @@
+"""``recommend``: the backends that suit a function, measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from math import log10
+from typing import Any, final
+
+from difint.backends import Backend
+from difint.contexts import Context
+from difint.errors import ArgumentError, message
+from difint.testing.accuracy import epsilon
+from difint.testing.calls import Call
+from difint.testing.check import backend_list
+from difint.testing.comparing import (
+    Answer,
+    all_candidates,
+    ask,
+    consensus,
+    deviation,
+    disagreement,
+    scenario_for,
+)
+from difint.testing.timing import Timing, ratio_range, time_together
+from difint.testing.values import waiter
+from difint.text import duration, table
+
+# Two plans of one kernel were seen to differ by this factor, from one process to the next.
+_INDISTINCT = 1.05
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A backend that can differentiate the function.
+
+    Attributes:
+        backend: the backend.
+        seconds: the median time of an ``execute``.
+        spread: the range of the middle half of its times, in seconds.
+        prepare_seconds: what preparing took.
+        deviation: the largest difference from the most trusted result, relative to its largest
+            entry.
+        route: how the plan obtains the operator.
+        tied: no slower than the first within the noise of the measurement.
+        reasons: why it stands where it stands.
+    """
+
+    backend: Backend
+    seconds: float
+    spread: float
+    prepare_seconds: float
+    deviation: float
+    route: str
+    tied: bool
+    reasons: tuple[str, ...]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """Backends, ranked by what a prepared call costs.
+
+    Attributes:
+        ranked: those that can, and agree, the fastest first.
+        rejected: those that cannot, or that disagree with the rest, with the reason.
+    """
+
+    ranked: tuple[Candidate, ...]
+    rejected: tuple[tuple[Backend, str], ...]
+
+    @property
+    def best(self) -> Backend:
+        """The first."""
+        return self.ranked[0].backend
+
+    def __str__(self) -> str:
+        head = ["", "backend", "execute", "spread", "prepare", "deviation", "route"]
+        rows = [
+            [
+                f"{place}{'=' if one.tied and place > 1 else ''}",
+                repr(one.backend),
+                duration(one.seconds),
+                duration(one.spread),
+                duration(one.prepare_seconds),
+                f"{one.deviation:.1e}",
+                one.route,
+            ]
+            for place, one in enumerate(self.ranked, start=1)
+        ]
+        lines = [f"{one.backend!r}: {'; '.join(one.reasons)}." for one in self.ranked]
+        lines += [f"{backend!r} left out: {reason}" for backend, reason in self.rejected]
+        return "\n".join([table(head, rows, "><>>>><"), "", *lines])
+
+
+def recommend(
+    f: Callable[..., Any],
+    x: Any,
+    operator: str,
+    backends: Backend | Iterable[Backend] | None = None,
+    *,
+    contexts: Sequence[Context] = (),
+    t: Any = None,
+    y: Any = None,
+    seconds: float = 0.5,
+) -> Recommendation:
+    """Find the backends that suit a function, by preparing and measuring them.
+
+    Nothing is kept of the plans that are made for it.
+
+    Args:
+        f: the function, ``f(x, *contexts) -> y`` or ``f(y, x, *contexts) -> None``.
+        x: a typical input, of the size that matters.
+        operator: the operator's name, e.g. ``"jacobian"``.
+        backends: which to try; ``None`` for all that are installed, in their usual settings.
+        contexts: the contexts, wrapped.
+        t: a tangent, for the operators that take one; ``None`` for one made up.
+        y: for an in-place ``f``, an array of the output's shape and dtype.
+        seconds: how long to measure each backend.
+
+    Returns:
+        The backends that can, ranked by the median time of a prepared call, with reasons; and
+        those that cannot.
+
+    Raises:
+        ArgumentError: no backend can differentiate ``f``, or an argument is wrong.
+
+    >>> import numpy as np, difint as di
+    >>> from difint.testing import recommend
+    >>> schemes = di.AutoFiniteDiff(), di.AutoFiniteDiff("complex_step")
+    >>> found = recommend(lambda x: x**3, np.ones(3), "jacobian", schemes, seconds=0.01)
+    >>> sorted(repr(one.backend) for one in found.ranked)
+    ['AutoFiniteDiff()', "AutoFiniteDiff(scheme='complex_step')"]
+    """
+    chosen = list(all_candidates()) if backends is None else backend_list(backends)
+    answers = ask(chosen, scenario_for(operator, f, x, contexts, t, y, chosen))
+    reference = consensus(answers)
+    if reference is None:
+        raise ArgumentError(_nobody(operator, answers))
+    rejected = [(one.backend, one.refusal) for one in answers if one.scenario is None]
+    agreeing = []
+    for one in answers:
+        text = None if one.scenario is None else disagreement(one, reference)
+        if text is not None:
+            rejected.append((one.backend, f"disagrees with {reference.backend!r}: {text}"))
+        elif one.scenario is not None:
+            agreeing.append(one)
+    return Recommendation(tuple(_ranked(agreeing, reference, seconds)), tuple(rejected))
+
+
+def _nobody(operator: str, answers: Sequence[Answer]) -> str:
+    listed = "\n".join(f"  {one.backend!r}: {one.refusal}" for one in answers)
+    return message(
+        "recommend",
+        f"no backend can do the {operator} of f\n{listed}",
+        remedy="Mend what the backends say, or pass backends= that can.",
+    )
+
+
+def _ranked(answers: Sequence[Answer], reference: Answer, seconds: float) -> list[Candidate]:
+    plans = [one.subject.prepare_anew() for one in answers]
+    thunks = []
+    for one, plan in zip(answers, plans, strict=True):
+        run = Call("plan").thunk(one.subject, plan, one.subject.scenario.args)
+        thunks.append(_waited(run, waiter(run(), one.subject.trees)))
+    timed = list(zip(answers, plans, time_together(thunks, seconds), strict=True))
+    timed.sort(key=lambda entry: entry[2].median)
+    first = timed[0][2], plans[answers.index(timed[0][0])].info.prepare_seconds
+    ranked = []
+    for place, (one, plan, timing) in enumerate(timed):
+        error = deviation(one, reference)
+        prepare = plan.info.prepare_seconds
+        tied, reasons = _reasons(place, timing, prepare, first)
+        if one.promise < 1:
+            reasons.append(f"accurate to about 1e{_digits(one):.0f} by its method")
+        ranked.append(
+            Candidate(
+                one.backend,
+                timing.median,
+                timing.spread,
+                prepare,
+                error,
+                plan.route,
+                tied,
+                tuple(reasons),
+            )
+        )
+    return ranked
+
+
+def _waited(run: Callable[[], Any], wait: Callable[[Any], Any] | None) -> Callable[[], Any]:
+    return run if wait is None else lambda: wait(run())
+
+
+def _digits(one: Answer) -> float:
+    return one.promise * log10(epsilon(one.subject.scenario))
+
+
+def _reasons(
+    place: int, timing: Timing, prepare: float, first: tuple[Timing, float]
+) -> tuple[bool, list[str]]:
+    """Say how a candidate compares with the fastest, and what its preparation is worth."""
+    if place == 0:
+        return True, ["the fastest prepared call"]
+    fastest, fastest_prepare = first
+    low, high = ratio_range(timing, fastest)
+    if low <= _INDISTINCT:
+        return True, [f"no slower than the first within noise ({low:.2f} to {high:.2f} times)"]
+    reasons = [f"{low:.2f} to {high:.2f} times slower than the first"]
+    saved = fastest_prepare - prepare
+    if saved > 0:
+        calls = saved / (timing.median - fastest.median)
+        reasons.append(f"cheaper in all up to about {calls:.0f} calls: it prepares faster")
+    return False, reasons
