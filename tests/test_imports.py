@@ -6,14 +6,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import difint
 
 ROOT = Path(difint.__file__).parent
-HEAVY = {"jax", "jaxlib", "torch", "numba", "matplotlib", "pandas", "scipy", "optree"}
+HEAVY = {"jax", "jaxlib", "torch", "numba", "matplotlib", "pandas", "scipy", "optree", "tqdm"}
 
 
-def test_import_takes_no_ad_library_with_it():
-    code = "import difint, json, sys; print(json.dumps(sorted(sys.modules)))"
+@pytest.mark.parametrize("module", ["difint", "difint.testing", "difint.cli"])
+def test_import_takes_no_ad_library_with_it(module):
+    code = f"import {module}, json, sys; print(json.dumps(sorted(sys.modules)))"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
     assert not HEAVY & set(json.loads(out.stdout))
 

@@ -20,7 +20,7 @@ from difint.testing.results import compute_results
 from difint.testing.scenario import Scenario
 from difint.testing.table import BenchmarkRow, BenchmarkTable, LeftOut
 from difint.testing.timing import Timing, time_together
-from difint.testing.values import dense, in_numpy, mapped, waiter
+from difint.testing.values import dense, in_numpy, mapped, waited
 
 _STAGES: dict[str, tuple[Stage, ...]] = {
     "prepared": ("plan", "bind", "same point"),
@@ -101,8 +101,7 @@ class _Run:
         out = self._memory(scenario.result) if call.out else None
         y = self._memory(scenario.y) if call.y else None
         run = call.thunk(self.subject, plan, call.args(scenario), out, y)
-        wait = waiter(run(), self.subject.trees)
-        return run if wait is None else lambda: wait(run())
+        return waited(run, self.subject.trees)
 
     def _memory(self, like: Any) -> Any:
         trees = self.subject.trees

@@ -51,8 +51,8 @@ def prepare_code(subject: Subject, args: str) -> str:
 
 def targets_code(call: Call, scenario: Scenario) -> list[str]:
     """Write the poisoned memory for ``out=`` and ``y=``."""
-    lines = [f"out = {_empty(scenario.result)}"] if call.out else []
-    return lines + ([f"y = {_empty(scenario.y)}"] if call.y else [])
+    lines = [f"out = {empty_code(scenario.result)}"] if call.out else []
+    return lines + ([f"y = {empty_code(scenario.y)}"] if call.y else [])
 
 
 def assertion(got: str, want: str, allowed: float, value: Any) -> str:
@@ -65,7 +65,9 @@ def assertion(got: str, want: str, allowed: float, value: Any) -> str:
     return f"import optree\n{loop}\n    np.testing.assert_allclose(got, want, {near})"
 
 
-def _empty(value: Any) -> str:
+def empty_code(value: Any) -> str:
+    """Write memory like a value, filled with NaN."""
+
     def leaf(one: Any) -> str:
         array = np.asarray(one)
         dtype = "" if array.dtype == float else f", '{array.dtype}'"

@@ -42,15 +42,16 @@ def _pair(value: Any) -> Any:
 
 
 def constantify(scenario: Scenario) -> Scenario | None:
-    """Multiply ``f`` by a factor that comes in as a ``Constant``.
+    """Multiply ``f`` by a ``Constant``, and divide it by another one.
 
     ``None`` where ``f(x)`` is a tree.
     """
 
-    def weigh(value: Any, factor: Any) -> Any:
-        return factor * value
+    def weigh(value: Any, factor: Any, divisor: Any) -> Any:
+        return factor * value / divisor
 
-    return _with_context(scenario, weigh, Constant(_FACTOR), "constantify")
+    contexts = Constant(2 * _FACTOR), Constant(2.0)
+    return _with_contexts(scenario, weigh, contexts, "constantify")
 
 
 def cachify(scenario: Scenario, *, writes: bool = True) -> Scenario | None:
@@ -71,7 +72,9 @@ def cachify(scenario: Scenario, *, writes: bool = True) -> Scenario | None:
         return cache[()].copy()
 
     cache = _buffer(scenario)
-    return None if cache is None else _with_context(scenario, through, Cache(cache), "cachify", 1.0)
+    if cache is None:
+        return None
+    return _with_contexts(scenario, through, (Cache(cache),), "cachify", 1.0)
 
 
 def constantorcachify(scenario: Scenario, *, writes: bool = True) -> Scenario | None:
@@ -87,7 +90,7 @@ def constantorcachify(scenario: Scenario, *, writes: bool = True) -> Scenario | 
     if cache is None:
         return None
     context = ConstantOrCache({"factor": _FACTOR, "scratch": cache})
-    return _with_context(scenario, both, context, "constantorcachify")
+    return _with_contexts(scenario, both, (context,), "constantorcachify")
 
 
 def closurify(scenario: Scenario) -> Scenario | None:
@@ -126,24 +129,26 @@ def _buffer(scenario: Scenario) -> Any:
     return np.full(np.shape(value), np.nan, np.asarray(value).dtype)
 
 
-def _with_context(
+def _with_contexts(
     scenario: Scenario,
-    change: Callable[[Any, Any], Any],
-    context: Context,
+    change: Callable[..., Any],
+    contexts: tuple[Context, ...],
     name: str,
     factor: float = _FACTOR,
 ) -> Scenario | None:
-    """Change ``f(x)`` by a context more, the last."""
-    prepared = type(context)(mapped(_other_factor, context.value))
+    """Change ``f(x)`` by more contexts, the last ones."""
+    prepared = [type(one)(mapped(_other_factor, one.value)) for one in contexts]
     changed = _around(scenario, change, name, factor)
     if changed is None:
         return None
-    contexts = (*scenario.contexts, context)
-    return changed.replace(contexts=contexts, prepare_args=(*scenario.prepare_args, prepared))
+    return changed.replace(
+        contexts=(*scenario.contexts, *contexts),
+        prepare_args=(*scenario.prepare_args, *prepared),
+    )
 
 
 def _other_factor(leaf: Any) -> Any:
-    return 0.625 if isinstance(leaf, float) else leaf
+    return 0.625 * leaf**2 if isinstance(leaf, float) else leaf
 
 
 def _around(

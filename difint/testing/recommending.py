@@ -10,8 +10,9 @@ from typing import Any, final
 from difint.backends import Backend
 from difint.contexts import Context
 from difint.errors import ArgumentError, message
+from difint.plan import Plan
 from difint.testing.accuracy import epsilon
-from difint.testing.calls import Call
+from difint.testing.calls import Call, Subject
 from difint.testing.check import backend_list
 from difint.testing.comparing import (
     Answer,
@@ -23,7 +24,7 @@ from difint.testing.comparing import (
     scenario_for,
 )
 from difint.testing.timing import Timing, ratio_range, time_together
-from difint.testing.values import waiter
+from difint.testing.values import waited
 from difint.text import duration, table
 
 # Two plans of one kernel were seen to differ by this factor, from one process to the next.
@@ -158,58 +159,61 @@ def _nobody(operator: str, answers: Sequence[Answer]) -> str:
     )
 
 
+@final
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """A backend's answer, with what its plan cost."""
+
+    answer: Answer
+    plan: Plan
+    timing: Timing
+
+    @property
+    def prepare_seconds(self) -> float:
+        """What preparing took."""
+        return self.plan.info.prepare_seconds
+
+
 def _ranked(answers: Sequence[Answer], reference: Answer, seconds: float) -> list[Candidate]:
     plans = [one.subject.prepare_anew() for one in answers]
-    thunks = []
-    for one, plan in zip(answers, plans, strict=True):
-        run = Call("plan").thunk(one.subject, plan, one.subject.scenario.args)
-        thunks.append(_waited(run, waiter(run(), one.subject.trees)))
-    timed = list(zip(answers, plans, time_together(thunks, seconds), strict=True))
-    timed.sort(key=lambda entry: entry[2].median)
-    first = timed[0][2], plans[answers.index(timed[0][0])].info.prepare_seconds
-    ranked = []
-    for place, (one, plan, timing) in enumerate(timed):
-        error = deviation(one, reference)
-        prepare = plan.info.prepare_seconds
-        tied, reasons = _reasons(place, timing, prepare, first)
-        if one.promise < 1:
-            reasons.append(f"accurate to about 1e{_digits(one):.0f} by its method")
-        ranked.append(
-            Candidate(
-                one.backend,
-                timing.median,
-                timing.spread,
-                prepare,
-                error,
-                plan.route,
-                tied,
-                tuple(reasons),
-            )
-        )
-    return ranked
+    thunks = [_execute(one.subject, plan) for one, plan in zip(answers, plans, strict=True)]
+    timings = time_together(thunks, seconds)
+    measured = [*map(_Measured, answers, plans, timings)]
+    measured.sort(key=lambda one: one.timing.median)
+    return [_candidate(one, measured[0], reference) for one in measured]
 
 
-def _waited(run: Callable[[], Any], wait: Callable[[Any], Any] | None) -> Callable[[], Any]:
-    return run if wait is None else lambda: wait(run())
+def _execute(subject: Subject, plan: Plan) -> Callable[[], Any]:
+    return waited(Call("plan").thunk(subject, plan, subject.scenario.args), subject.trees)
 
 
-def _digits(one: Answer) -> float:
-    return one.promise * log10(epsilon(one.subject.scenario))
+def _candidate(one: _Measured, first: _Measured, reference: Answer) -> Candidate:
+    tied, reasons = _reasons(one, first)
+    if one.answer.promise < 1:
+        digits = one.answer.promise * log10(epsilon(one.answer.subject.scenario))
+        reasons.append(f"accurate to about 1e{digits:.0f} by its method")
+    return Candidate(
+        backend=one.answer.backend,
+        seconds=one.timing.median,
+        spread=one.timing.spread,
+        prepare_seconds=one.prepare_seconds,
+        deviation=deviation(one.answer, reference),
+        route=one.plan.route,
+        tied=tied,
+        reasons=tuple(reasons),
+    )
 
 
-def _reasons(
-    place: int, timing: Timing, prepare: float, first: tuple[Timing, float]
-) -> tuple[bool, list[str]]:
+def _reasons(one: _Measured, first: _Measured) -> tuple[bool, list[str]]:
     """Say how a candidate compares with the fastest, and what its preparation is worth."""
-    if place == 0:
+    if one is first:
         return True, ["the fastest prepared call"]
-    fastest, fastest_prepare = first
-    low, high = ratio_range(timing, fastest)
+    low, high = ratio_range(one.timing, first.timing)
     if low <= _INDISTINCT:
         return True, [f"no slower than the first within noise ({low:.2f} to {high:.2f} times)"]
     reasons = [f"{low:.2f} to {high:.2f} times slower than the first"]
-    saved = fastest_prepare - prepare
+    saved = first.prepare_seconds - one.prepare_seconds
     if saved > 0:
-        calls = saved / (timing.median - fastest.median)
+        calls = saved / (one.timing.median - first.timing.median)
         reasons.append(f"cheaper in all up to about {calls:.0f} calls: it prepares faster")
     return False, reasons

@@ -132,3 +132,9 @@ def waiter(example: Any, trees: Trees = PYTHON_TREES) -> Callable[[Any], Any] | 
             wait(leaves[i])
 
     return wait_all
+
+
+def waited(run: Callable[[], Any], trees: Trees = PYTHON_TREES) -> Callable[[], Any]:
+    """Get a call that returns when the result of ``run`` is computed; it runs once to see."""
+    wait = waiter(run(), trees)
+    return run if wait is None else lambda: wait(run())

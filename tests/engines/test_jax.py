@@ -253,3 +253,20 @@ def test_precision_mode_is_checked_without_strict_too():
     plan = di.prepare_gradient(total, JAX, X, strict=False)
     with jax.enable_x64(False), pytest.raises(di.PreparationMismatchError, match="32-bit mode"):
         plan.execute(X)
+
+
+def test_watching_counts_traces_and_compilations_whoever_clears_the_listeners():
+    watch = JAX.engine().arrays.watch
+    for cleared in (False, True):
+        if cleared:
+            jax.monitoring.clear_event_listeners()
+        function = jax.jit(lambda x: x + 1)
+        with watch() as work:
+            function(np.ones(3))
+            function(np.ones(3))
+        assert (work.traces, work.compilations) == (1, 1)
+        with watch() as outer:
+            function(np.ones(4))
+            with watch() as inner:
+                function(np.ones(5))
+        assert (outer.compilations, inner.compilations) == (2, 1)

@@ -147,6 +147,20 @@ def _fortran_matrix(inner: Any, problem: Any) -> Any:
     return kernel
 
 
+def _raw_memory(inner: Any, problem: Any) -> Any:
+    """Read the memory of x as if it were contiguous."""
+
+    def kernel(x: Any, *contexts: Any) -> Any:
+        plain = np.empty(x.shape).strides
+        return inner(np.lib.stride_tricks.as_strided(x, x.shape, plain), *contexts)
+
+    return kernel
+
+
+def _swapped_contexts(inner: Any, problem: Any) -> Any:
+    return lambda x, *contexts: inner(x, *contexts[::-1])
+
+
 def _transposed(inner: Any, problem: Any) -> Any:
     return lambda x, *contexts: np.ascontiguousarray(inner(x, *contexts).T)
 
@@ -248,6 +262,11 @@ def _stale_tangent(engine: Engine) -> Engine:
     return replace(engine, arrays=replace(engine.arrays, attach=attach))
 
 
+def _frozen_when_bound(engine: Engine) -> Engine:
+    """Copy bound arguments, so that what is written to them later is not seen."""
+    return replace(engine, arrays=replace(engine.arrays, settle=np.array))
+
+
 def _gradient_instead(engine: Engine) -> Engine:
     """Forget the tangent: H 1 instead of H t."""
 
@@ -278,6 +297,8 @@ FAULTS: dict[str, Callable[[Engine], Engine]] = {
     "Fortran rows": jacobians(_fortran_rows),
     "Fortran matrix": jacobians(_fortran_matrix),
     "transposed": jacobians(_transposed),
+    "raw memory": jacobians(_raw_memory),
+    "swapped contexts": jacobians(_swapped_contexts),
     "float32": jacobians(_single),
     "shape": jacobians(_listed),
     "kind": jacobians(_in_jax),
@@ -291,6 +312,7 @@ FAULTS: dict[str, Callable[[Engine], Engine]] = {
     "batch swapped": _batch_swapped,
     "stale tangent": _stale_tangent,
     "tangent forgotten": _gradient_instead,
+    "frozen when bound": _frozen_when_bound,
 }
 
 

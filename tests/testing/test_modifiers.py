@@ -37,7 +37,7 @@ def test_batchify():
 @pytest.mark.parametrize(
     "modify, contexts",
     [
-        (constantify, (di.Constant,)),
+        (constantify, (di.Constant, di.Constant)),
         (cachify, (di.Cache,)),
         (constantorcachify, (di.ConstantOrCache,)),
         (closurify, ()),
@@ -76,7 +76,7 @@ def test_cachify_writes_or_leaves_alone():
 def test_modifiers_stack():
     made = batchify(constantify(cachify(closurify(scenario()))))
     np.testing.assert_allclose(made.result[0], 9 * scenario().result, rtol=1e-15)
-    assert [type(one) for one in made.contexts] == [di.Cache, di.Constant]
+    assert [type(one) for one in made.contexts] == [di.Cache, di.Constant, di.Constant]
     assert check_differentiation(di.AutoFiniteDiff(), made).passed
 
 

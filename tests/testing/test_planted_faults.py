@@ -48,7 +48,11 @@ PLANTED = [
     ("calls", JACOBIAN, "retraces", ["equal calls of a plan call f 4 times, then"]),
     ("NaN", JACOBIAN, "correctness", ["entry [0, 0] is nan, not 2", "1 entries are NaN"]),
     ("wrong value", JACOBIAN, "correctness", ["value_and_jacobian", "are wrong: lower order 0: entry"]),
-    ("value is x", "identity", "aliasing", ["a result and an argument, share memory"]),
+    ("value is x", "identity", "aliasing", ["a result and an argument share memory"]),
+    ("wrong value", JACOBIAN + "/in place", "correctness", ["y= does not hold f(x): entry"]),
+    ("raw memory", JACOBIAN, "correctness", ["execute with arrays in strided memory is wrong", "out= with arrays in"]),
+    ("swapped contexts", JACOBIAN + "/constantify", "correctness", ["off by the factor 0.111111"]),
+    ("frozen when bound", JACOBIAN, "correctness", ["bind, bind out= are wrong: what was written into bound arguments is not seen"]),
     ("batch factor", DEFAULT + "pushforward/vector->vector/batchify", "correctness", ["at [0]: ", "off by the factor 1.5"]),
     ("batch swapped", DEFAULT + "pushforward/vector->vector/batchify", "correctness", ["at [0]: ", "off by the factor -2"]),
     ("stale tangent", DEFAULT + "pullback/vector->vector", "correctness", ["same point execute", "off by the factor 0.875"]),
@@ -145,7 +149,7 @@ def test_all_code_in_messages_runs(fault, name, check, words):
         names = {"f": scenario_of(name).f, "wrong": np.zeros(7)}
         try:
             exec(one.code, names)
-        except (AssertionError, RuntimeError, di.DifintError, ValueError):
+        except (AssertionError, RuntimeError, RuntimeWarning, di.DifintError, ValueError):
             pass  # it shows the failure
 
 

@@ -26,12 +26,12 @@ class Difference(NamedTuple):
     """How a returned value differs from the right one.
 
     Attributes:
-        part: which of the returned parts.
+        part: which of the returned parts; ``None`` for what ``y=`` holds.
         text: in words.
         allowed: the largest absolute error that would have passed.
     """
 
-    part: int
+    part: int | None
     text: str
     allowed: float
 
@@ -118,6 +118,21 @@ class Case:
                 where = "" if last else f"lower order {position}: "
                 return Difference(position, where + text, near.atol + near.rtol * scale)
         return None
+
+    def value_difference(self, y: Any) -> Difference | None:
+        """Say how what a call left in ``y=`` differs from ``f(x)``; ``None`` if it does not."""
+        near, scale = self._tolerance(0), scale_of(self._value)
+        text = compare(y, self._value, self.subject.trees, near, scale, (None, None))
+        if text is None:
+            return None
+        return Difference(None, f"y= does not hold f(x): {text}", near.atol + near.rtol * scale)
+
+    @cached_property
+    def _value(self) -> Any:
+        """What an in-place ``f`` fills in."""
+        scenario, right = self.scenario, self.poisoned(self.scenario.y)
+        scenario.f(right, scenario.x, *(context.value for context in scenario.contexts))
+        return right
 
     def disagreement(self, got: Any, want: Any) -> str | None:
         """Say how two results of the operator differ that should be the same."""

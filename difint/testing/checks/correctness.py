@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from difint.contexts import Constant, ConstantOrCache
 from difint.testing.calls import Call, calls_of
 from difint.testing.checks.case import Case, Difference
-from difint.testing.checks.outcome import Outcome, code_of, outcome_of
+from difint.testing.checks.outcome import Outcome, code_of, layout_code, outcome_of
 from difint.testing.code import prepare_code, reproduce
-from difint.testing.values import dense, in_numpy
+from difint.testing.layouts import LAYOUTS
+from difint.testing.values import dense, in_numpy, mapped
 
 
 def check(case: Case) -> None:
@@ -25,6 +27,24 @@ def check(case: Case) -> None:
         code = code_of(case, outcomes[0].call, outcomes[0].found)
         case.fail("correctness", f"{labels} {verb} wrong: {problem}", code)
     _check_prepared_point(case)
+    if wrong:
+        return  # in other memory it would be as wrong
+    for name, change in LAYOUTS.items():
+        _check_layout(case, name, change)
+
+
+def _check_layout(case: Case, name: str, change: Callable[[Any], Any]) -> None:
+    """Execute with arrays that lie in memory in another way."""
+    trees = case.subject.trees
+    args = tuple(mapped(change, arg, trees) for arg in case.scenario.args)
+    for call in calls_of(case.scenario, "plan"):
+        out, y = (None if one is None else mapped(change, one, trees) for one in case.targets(call))
+        what = f"{call.label(case.scenario)} with arrays in {name} memory"
+        with case.guarded("correctness", what, layout_code(case, call, name)):
+            found = case.difference(call, call.thunk(case.subject, case.plan, args, out, y)())
+            if found is not None:
+                code = layout_code(case, call, name, found)
+                case.fail("correctness", f"{what} is wrong: {found.text}", code)
 
 
 def _blamed(case: Case, call: Call, found: Difference) -> str:
@@ -32,6 +52,8 @@ def _blamed(case: Case, call: Call, found: Difference) -> str:
     problem = found.text
     if call.out and "not written" in problem:
         return f"out is not filled: {problem}"
+    if call.stage == "bind" and _right_unless_rewritten(case, call):
+        return f"what was written into bound arguments is not seen: {problem}"
     if call.out or call.stage not in ("plan", "bind"):
         return problem
     if case.difference(call, _at_point(case, call)) is not None:
@@ -39,6 +61,12 @@ def _blamed(case: Case, call: Call, found: Difference) -> str:
     if _changed_constants_spoil(case, call):
         return f"the constants of prepare are still in use: {problem}"
     return f"right at the prepared point, wrong at another: {problem}"
+
+
+def _right_unless_rewritten(case: Case, call: Call) -> bool:
+    """Tell whether arguments that are bound as they are give the right result."""
+    step = call.thunk(case.subject, case.plan, case.scenario.args, *case.targets(call))
+    return case.difference(call, step()) is None
 
 
 def _at_point(case: Case, call: Call) -> Any:

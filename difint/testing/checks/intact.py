@@ -57,35 +57,31 @@ def check_aliasing(case: Case) -> None:
 def _check_fresh(case: Case, call: Call) -> None:
     """Call at the scenario's point, elsewhere, and again, and look at what the first became."""
     run = _runner(case, call)
-    got = call.code(case.subject)
-    first = run(call.args(case.scenario))
-    kept = _flat(case, first)
+    kept = _flat(case, run(call.args(case.scenario)))
     copies = [np.array(leaf) for leaf in kept]
     run(_elsewhere(case, call))
-    label = call.label(case.scenario)
     if not all(map(same, kept, copies)):
-        problem = f"{label}: a later call changed the result of an earlier one"
-        case.fail("aliasing", problem, _code(case, call, f"first = {got}", *_later(call)))
+        _fail(case, call, "a later call changed the result of an earlier one", *_later(call))
         return
-    shared = f"{label}: two results, or a result and an argument, share memory"
-    pair = f"a, b = {got}, {got}"
     if _shared(kept, _inputs(case)):
-        case.fail("aliasing", shared, _code(case, call, pair))
+        _fail(case, call, "a result and an argument share memory", "print(first)")
         return
     with _overwritten(kept, copies):
         again = _flat(case, run(call.args(case.scenario)))
         copies_of_again = [np.array(leaf) for leaf in again]
+    got = call.code(case.subject)
     if not all(map(_equal, copies_of_again, copies)):
-        problem = f"{label}: writing to a result changes what a later call returns"
-        lines = (
-            "import optree",
-            f"first = {got}",
-            "for leaf in optree.tree_leaves(first):\n    leaf[...] = np.nan",
-            f"print({got})",
-        )
-        case.fail("aliasing", problem, _code(case, call, *lines))
+        problem = "writing to a result changes what a later call returns"
+        write = "for leaf in optree.tree_leaves(first):\n    leaf[...] = np.nan"
+        _fail(case, call, problem, "import optree", write, f"print({got})")
     elif _shared(kept, again):
-        case.fail("aliasing", shared, _code(case, call, pair))
+        _fail(case, call, "two results share memory", f"print(first, {got})")
+
+
+def _fail(case: Case, call: Call, problem: str, *lines: str) -> None:
+    first = f"first = {call.code(case.subject)}"
+    code = reproduce(case.subject, first, *lines, plan=PLANS[call.stage])
+    case.fail("aliasing", f"{call.label(case.scenario)}: {problem}", code)
 
 
 @contextmanager
@@ -143,7 +139,3 @@ def _shared(mine: list[Any], theirs: list[Any]) -> bool:
 
     pairs = ((a, b) for a in writeable(mine) for b in writeable(theirs))
     return any(np.shares_memory(a, b) for a, b in pairs)
-
-
-def _code(case: Case, call: Call, *lines: str) -> str:
-    return reproduce(case.subject, *lines, plan=PLANS[call.stage])

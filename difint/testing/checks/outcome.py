@@ -7,11 +7,11 @@ from typing import Any, final
 
 import numpy as np
 
-from difint.contexts import Cache, ConstantOrCache
+from difint.contexts import Cache, ConstantOrCache, Context
 from difint.engine import Traces
 from difint.testing.calls import Call
 from difint.testing.checks.case import Case, Difference
-from difint.testing.code import assertion, reproduce, targets_code
+from difint.testing.code import assertion, empty_code, reproduce, targets_code
 from difint.testing.counting import counted_calls
 from difint.testing.values import leaves_of, same
 
@@ -55,29 +55,59 @@ def outcome_of(case: Case, call: Call) -> Outcome:
 
 def _observe(case: Case, call: Call) -> Outcome:
     args = call.args(case.scenario)
-    before = [[np.array(leaf) for leaf in _read(case, arg)] for arg in args]
     try:
         plan = case.plan_for(call)
         targets = case.targets(call)
+        if call.stage == "bind":
+            args = rebindable(case)
         thunk = call.thunk(case.subject, plan, args, *targets)
+        if call.stage == "bind":
+            rewrite(case, args)
+        before = [[np.array(leaf) for leaf in _read(case, arg)] for arg in args]
         if plan is None:  # one-shot functions prepare: nothing of it is counted
             returned, calls, work = thunk(), None, None
         else:
             with case.subject.engine.arrays.watch() as work, counted_calls(case.scenario.f) as seen:
                 returned = thunk()
             calls = seen.count
-        found = _difference(case, call, returned, targets[0])
+        found = _difference(case, call, returned, *targets)
     except Exception as error:
         return Outcome(call, error=error)
     changed = tuple(_restored(case, args, before))
     return Outcome(call, found, changed, calls, work)
 
 
-def _difference(case: Case, call: Call, returned: Any, out: Any) -> Difference | None:
+def _difference(case: Case, call: Call, returned: Any, out: Any, y: Any) -> Difference | None:
     result = returned[-1] if call.full and isinstance(returned, tuple) else returned
     if call.out and result is not out:
         return Difference(0, "it did not return the out= that it was given", 0.0)
-    return case.difference(call, returned)
+    found = case.difference(call, returned)
+    return case.value_difference(y) if found is None and call.y else found
+
+
+def rebindable(case: Case) -> tuple[Any, ...]:
+    """Make arguments in memory of their own that hold the numbers of prepare, to be bound."""
+    trees = case.subject.trees
+
+    def join(one: Any, other: Any) -> Any:
+        values = (one.value, other.value) if isinstance(one, Context) else (one, other)
+        now, structure = trees.flatten(values[0])
+        then = trees.flatten(values[1])[0]
+        pairs = zip(now, then, strict=True)
+        leaves = [np.array(b) if isinstance(a, np.ndarray) else a for a, b in pairs]
+        joined = trees.unflatten(structure, leaves)
+        return type(one)(joined) if isinstance(one, Context) else joined
+
+    return tuple(map(join, case.scenario.args, case.scenario.prepare_args))
+
+
+def rewrite(case: Case, args: tuple[Any, ...]) -> None:
+    """Write the scenario's numbers into the memory of arguments that are bound."""
+    trees = case.subject.trees
+    for into, arg in zip(args, case.scenario.args, strict=True):
+        for one, other in zip(leaves_of(into, trees), leaves_of(arg, trees), strict=True):
+            if isinstance(one, np.ndarray):
+                one[...] = other
 
 
 def _read(case: Case, arg: Any) -> list[Any]:
@@ -103,14 +133,42 @@ def _restored(case: Case, args: tuple[Any, ...], before: list[list[Any]]) -> lis
 
 def code_of(case: Case, call: Call, found: Difference | None = None) -> str:
     """Write the code that makes a call; of a wrong result, the assertion that fails."""
-    subject, scenario = case.subject, case.scenario
-    got, lines = call.code(subject), targets_code(call, scenario)
-    plan = PLANS.get(call.stage, "")
+    scenario, got = case.scenario, call.code(case.subject)
+    lines = targets_code(call, scenario)
+    if call.stage == "bind" and isinstance(scenario.x, np.ndarray):
+        lines += [
+            "x = s.prepare_args[0].copy()",
+            f"step = {got.removesuffix('()').replace('*s.args', 'x, *s.args[1:]')}",
+            "x[...] = s.x",
+        ]
+        got = "step()"
+    return _program(case, call, lines, got, found)
+
+
+def layout_code(case: Case, call: Call, name: str, found: Difference | None = None) -> str:
+    """Write the code that makes a call of a plan with arrays in another layout."""
+    lines = ["from difint.testing import layouts", *targets_code(call, case.scenario)]
+    for target in ("out", "y"):
+        if getattr(call, target):
+            lines.append(f"{target} = layouts.rearranged({name!r}, {target})")
+    lines.append(f"args = layouts.rearranged({name!r}, s.args)")
+    got = call.code(case.subject).replace("*s.args", "*args")
+    return _program(case, call, lines, got, found)
+
+
+def _program(case: Case, call: Call, lines: list[str], got: str, found: Difference | None) -> str:
+    """Write a program that ends in a call, or in the assertion that what it returns is right."""
+    scenario, plan = case.scenario, PLANS.get(call.stage, "")
     if found is None:
-        return reproduce(subject, *lines, got, plan=plan)
+        return reproduce(case.subject, *lines, got, plan=plan)
     want, value = "s.result", scenario.result
-    if call.full and scenario.parts is not None:
+    if found.part is None:
+        want, value = "right", scenario.y
+        compute = "s.f(right, s.x, *[context.value for context in s.contexts])"
+        lines += [got, f"right = {empty_code(scenario.y)}", compute]
+        got = "y"
+    elif call.full and scenario.parts is not None:
         got, want = f"{got}[{found.part}]", f"s.parts[{found.part}]"
         value = scenario.parts[found.part]
     lines.append(assertion(got, want, found.allowed, value))
-    return reproduce(subject, *lines, plan=plan)
+    return reproduce(case.subject, *lines, plan=plan)
