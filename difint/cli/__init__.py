@@ -49,11 +49,18 @@ def _parser() -> argparse.ArgumentParser:
     listing.add_argument("--gaps", action="store_true", help="say what each cannot differentiate")
     for command in (bench, check):
         add_options(command)
-    bench.add_argument("--seconds", type=float, default=0.2, help="how long to measure each row")
+    bench.add_argument("--seconds", type=_positive, default=0.2, help="how long to measure a row")
     bench.add_argument("--full", action="store_true", help="measure one-shot functions too")
+    check.add_argument("--quick", action="store_true", help="compare results, and nothing else")
     bench.add_argument("--json", metavar="FILE", help="save the table as JSON")
     bench.add_argument("--plot", metavar="FILE.png", help="save a chart; needs the extra plot")
     return parser
+
+
+def _positive(text: str) -> float:
+    if not float(text) > 0:
+        raise argparse.ArgumentTypeError(f"{text} is not positive")
+    return float(text)
 
 
 def _add(

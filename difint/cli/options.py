@@ -13,7 +13,12 @@ def add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "function", metavar="MODULE:FUNCTION", help="a module or a file, and a name in it"
     )
-    command.add_argument("--x", required=True, metavar="EXPR", help="the point, in Python")
+    command.add_argument(
+        "--x",
+        required=True,
+        metavar="EXPR",
+        help="the point, in Python (write --x=-1.0 if it begins with a minus)",
+    )
     command.add_argument(
         "--operator", required=True, choices=list(OPERATORS), help="what to compute"
     )

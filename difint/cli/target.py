@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import ast
+import builtins
 import importlib
 import importlib.util
+import os
 import sys
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,9 +28,13 @@ _ALIASES = {"np": "numpy", "jnp": "jax.numpy", "di": "difint"}
 def load(options: argparse.Namespace) -> tuple[Scenario, list[Backend]]:
     """Find the function, evaluate the expressions, and choose the backends.
 
+    JAX computes in 64 bits here unless the environment says otherwise: in 32 bits it would not
+    compare with anything else.
+
     Raises:
         DifintError: something cannot be found or evaluated; the message names the option.
     """
+    os.environ.setdefault("JAX_ENABLE_X64", "1")
     f = _function(options.function)
     backends = _backends(options.backends)
     contexts = [_context(kind, text) for kind, text in options.contexts or ()]
@@ -37,73 +45,104 @@ def load(options: argparse.Namespace) -> tuple[Scenario, list[Backend]]:
     return scenario.replace(name=f"{options.operator} of {options.function}"), backends
 
 
+def could_not(refusals: Sequence[tuple[str, str]]) -> list[str]:
+    """Write who could not, and why: a line for each reason."""
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in refusals:
+        by_reason.setdefault(reason, []).append(name)
+    return [f"{', '.join(names)} could not: {reason}" for reason, names in by_reason.items()]
+
+
 def _function(text: str) -> Callable[..., Any]:
     place, colon, name = text.rpartition(":")
     if not colon or not place or not name:
         _refuse("MODULE:FUNCTION", text, "a module or a file, a colon, and a function's name")
     module = _module(place)
-    f = module
+    f: Any = module
     for part in name.split("."):
         if part not in vars(f):
-            _refuse("MODULE:FUNCTION", text, f"a function that {place} has; {name} is not there")
+            _refuse("MODULE:FUNCTION", text, f"a function in {place}, which has no {name}")
         f = vars(f)[part]
+    f = f.__func__ if isinstance(f, staticmethod) else f
     if not callable(f):
-        _refuse("MODULE:FUNCTION", text, f"a function; {name} is a {type(f).__name__}")
-    return f  # type: ignore[no-any-return]  # anything callable
+        _refuse("MODULE:FUNCTION", text, f"a function; {name} is of the type {type(f).__name__}")
+    found: Callable[..., Any] = f
+    return found
 
 
 def _module(place: str) -> Any:
-    """Import a module, or a file by its path; what it raises passes through."""
-    path = Path(place)
+    """Import a module, or a file by its path, from the folder where it lies."""
+    path, folder, name = Path(place), Path.cwd(), place
     if path.suffix == ".py":
         if not path.is_file():
             _refuse("MODULE:FUNCTION", place, "a file that exists")
-        spec = importlib.util.spec_from_file_location(path.stem, path)
-        assert spec is not None and spec.loader is not None, "a file with this suffix has a loader"
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[path.stem] = module
-        spec.loader.exec_module(module)
-        return module
-    if "" not in sys.path and str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))
-    try:
-        return importlib.import_module(place)
-    except ModuleNotFoundError as error:
-        if error.name is None or not f"{place}.".startswith(f"{error.name}."):
-            raise
+        folder = path.absolute().parent
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+    if path.suffix != ".py" and _unknown(name):
         _refuse("MODULE:FUNCTION", place, "a module that can be imported from here")
+    try:
+        return _from_file(path) if path.suffix == ".py" else importlib.import_module(name)
+    except Exception as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        where = f"{frames[-1].filename}, line {frames[-1].lineno}"
+        text = message(
+            "difint",
+            f"{place} cannot be imported: {type(error).__name__}: {error}",
+            got=f"the error in {where}",
+            remedy="Mend it, or install what it needs.",
+        )
+        raise ArgumentError(text) from error
 
 
-class _Names(Mapping[str, Any]):
-    """Modules by name, imported when an expression asks for them."""
-
-    def __getitem__(self, name: str) -> Any:
-        try:
-            return importlib.import_module(_ALIASES.get(name, name))
-        except ImportError as error:
-            raise KeyError(name) from error
-
-    def __iter__(self) -> Any:
-        return iter(_ALIASES)
-
-    def __len__(self) -> int:
-        return len(_ALIASES)
+def _from_file(path: Path) -> Any:
+    """Import a file under its own name, unless that of another module."""
+    known = sys.modules.get(path.stem)
+    other = known is not None and getattr(known, "__file__", None) != str(path.absolute())
+    name = f"{path.stem}_at_{abs(hash(path.absolute()))}" if other else path.stem
+    spec = importlib.util.spec_from_file_location(name, path.absolute())
+    assert spec is not None and spec.loader is not None, "a file with this suffix has a loader"
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
-def evaluate(option: str, text: str) -> Any:
+def _unknown(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is None
+    except ModuleNotFoundError:  # a package above it
+        return True
+
+
+def evaluate(option: str, text: str, names: Mapping[str, Any] | None = None) -> Any:
     """Evaluate an expression of the command line, in which any module can be named.
 
-    >>> evaluate("--x", "numpy.ones(2)")
-    array([1., 1.])
+    >>> evaluate("--x", "numpy.array([numpy.sqrt(i) for i in range(2)])")
+    array([0., 1.])
     """
     try:
-        return eval(text, {}, _Names())
+        tree = ast.parse(text.strip(), mode="eval")
+        nodes = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
+        own = {node.id for node in nodes if isinstance(node.ctx, ast.Store)}
+        own |= {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
+        unknown = {node.id for node in nodes} - own - set(names or ()) - set(vars(builtins))
+        known = {name: module for name in unknown if (module := _named(name)) is not None}
+        return eval(compile(tree, option, "eval"), {**known, **(names or {})})
     except DifintError:
         raise
     except Exception as error:
         problem = f"{option} {text!r} cannot be evaluated: {type(error).__name__}: {error}"
-        remedy = f"Write a Python expression, e.g. {option} 'numpy.ones(3)'."
+        example = "AutoJax(x64=True)" if names else "numpy.ones(3)"
+        remedy = f"Write a Python expression, e.g. {option} {example!r}."
         raise ArgumentError(message("difint", problem, remedy=remedy)) from error
+
+
+def _named(name: str) -> Any:
+    """Import the module of a name, if there is one; a variable of the expression has none."""
+    try:
+        return importlib.import_module(_ALIASES.get(name, name))
+    except ModuleNotFoundError:
+        return None
 
 
 def _context(option: str, text: str) -> Context:
@@ -119,23 +158,13 @@ def _backends(texts: Sequence[str] | None) -> list[Backend]:
 
 def _backend(text: str) -> Backend:
     names = {name: getattr(difint, name) for name in difint.__all__}
-    try:
-        backend = eval(text, names)
-    except DifintError:
-        raise
-    except Exception as error:
-        text = message(
-            "difint",
-            f"--backends {text!r} cannot be evaluated: {type(error).__name__}: {error}",
-            remedy='Write a backend as in Python, e.g. "AutoJax(x64=True)"; python -m difint '
-            "backends lists them.",
-        )
-        raise ArgumentError(text) from error
+    backend = evaluate("--backends", text, names)
     if isinstance(backend, type) and issubclass(backend, Backend):
         backend = backend()
     if not isinstance(backend, Backend):
         _refuse("--backends", text, "a backend such as AutoFiniteDiff()")
-    return backend  # type: ignore[no-any-return]  # checked above
+    found: Backend = backend
+    return found
 
 
 def _refuse(option: str, got: str, expected: str) -> Any:

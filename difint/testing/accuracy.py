@@ -14,6 +14,8 @@ from difint.testing.values import KINDS, dense, leaves_of
 
 # Enough for the constants of truncation errors and for the rounding of a few hundred operations.
 _MARGIN = 50.0
+# No margin makes a check of more than this mean anything.
+_COARSEST = 0.02
 
 
 def power(engine: Engine, operator: str, order: int) -> float:
@@ -32,7 +34,8 @@ def power(engine: Engine, operator: str, order: int) -> float:
 
 def tolerance(engine: Engine, scenario: Scenario, order: int) -> float:
     """Get the relative tolerance that the backend's accuracy and the precision of ``x`` allow."""
-    return float(_MARGIN * epsilon(scenario) ** power(engine, scenario.operator, order))
+    promised = epsilon(scenario) ** power(engine, scenario.operator, order)
+    return float(min(_MARGIN * promised, max(_COARSEST, promised)))
 
 
 def epsilon(scenario: Scenario) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -13,8 +14,9 @@ from difint.backends import Backend, check_choice
 from difint.engine import Traces
 from difint.testing.calls import Call, Stage, Subject, calls_of
 from difint.testing.check import backend_list, scenario_list
+from difint.testing.comparing import in_a_line
 from difint.testing.counting import Memory, counted_calls, memory_of
-from difint.testing.exclusion import Exclusion, reason_for
+from difint.testing.exclusion import Exclusion, reason_for, rules_of
 from difint.testing.progress import bar
 from difint.testing.results import compute_results
 from difint.testing.scenario import Scenario
@@ -71,16 +73,29 @@ def benchmark_differentiation(
     7
     """
     check_choice("benchmark_differentiation", "benchmark", benchmark, tuple(_STAGES))
-    rules = [excluded] if isinstance(excluded, str | Exclusion) else list(excluded)
-    chosen = backend_list(backends)
+    rules = rules_of(excluded)
+    tried = [
+        [_run(scenario, backend, rules) for backend in backend_list(backends)]
+        for scenario in _distinct(scenario_list(scenarios))
+    ]
+    jobs = [job for some in tried for job in _jobs(some, _STAGES[benchmark])]
     rows: list[BenchmarkRow] = []
-    left_out: list[LeftOut] = []
-    for scenario in bar(scenario_list(scenarios), "benchmark", progress):
-        tried = [_run(scenario, backend, rules) for backend in chosen]
-        left_out += [one for one in tried if isinstance(one, LeftOut)]
-        runs = [one for one in tried if isinstance(one, _Run)]
-        rows += _measured(runs, _STAGES[benchmark], seconds, aggregation)
+    for call, runs in bar(jobs, "benchmark", progress):
+        rows += _rows(call, runs, seconds, aggregation)
+    left_out = [one for some in tried for one in some if isinstance(one, LeftOut)]
     return BenchmarkTable(tuple(rows), tuple(left_out))
+
+
+def _distinct(scenarios: Sequence[Scenario]) -> list[Scenario]:
+    """Number scenarios of the same name: a table tells them apart by it."""
+    seen = Counter(one.name for one in scenarios)
+    again: Counter[str] = Counter()
+    named = []
+    for one in scenarios:
+        again[one.name] += 1
+        number = f" #{again[one.name]}" if seen[one.name] > 1 else ""
+        named.append(one.replace(name=one.name + number, source=one.source))
+    return named
 
 
 @final
@@ -91,7 +106,7 @@ class _Run:
     subject: Subject
 
     def thunk(self, call: Call) -> Callable[[], Any]:
-        """Get a call that returns when its result is computed."""
+        """Get a call of a new plan."""
         scenario = self.subject.scenario
         plan = None
         if call.stage == "same point":
@@ -100,15 +115,14 @@ class _Run:
             plan = self.subject.prepare(scenario.args)
         out = self._memory(scenario.result) if call.out else None
         y = self._memory(scenario.y) if call.y else None
-        run = call.thunk(self.subject, plan, call.args(scenario), out, y)
-        return waited(run, self.subject.trees)
+        return call.thunk(self.subject, plan, call.args(scenario), out, y)
 
     def _memory(self, like: Any) -> Any:
         trees = self.subject.trees
         return mapped(np.array, in_numpy(dense(like), trees), trees)
 
 
-def _run(scenario: Scenario, backend: Backend, rules: Sequence[Exclusion | str]) -> _Run | LeftOut:
+def _run(scenario: Scenario, backend: Backend, rules: Sequence[Exclusion]) -> _Run | LeftOut:
     """Try a backend; results say what ``out=`` has to be."""
     reason = reason_for(rules, backend, scenario)
     if reason is None:
@@ -116,51 +130,49 @@ def _run(scenario: Scenario, backend: Backend, rules: Sequence[Exclusion | str])
             (known,) = compute_results(scenario, backend)
             return _Run(Subject(known, backend))
         except Exception as error:
-            reason = f"{type(error).__name__}: {first_line(error)}"
+            reason = in_a_line(error)
     return LeftOut(repr(backend), scenario.name, reason)
 
 
-def first_line(error: Exception) -> str:
-    """Get the first line of an error that says something; a hint of difint's own comes first."""
-    hints = [note for note in getattr(error, "__notes__", []) if note.startswith("difint: ")]
-    lines = [*(note.removeprefix("difint: ") for note in hints), *str(error).splitlines()]
-    return next((line.strip() for line in lines if line.strip()), "no message")
+_Job = tuple[Call | None, list[_Run]]
+"""A way to call, ``None`` for the preparation, and the backends that can be called so."""
 
 
-def _measured(
-    runs: Sequence[_Run], stages: Sequence[Stage], seconds: float, aggregation: Aggregation
-) -> Iterator[BenchmarkRow]:
-    """Measure the preparation, then each way to call, of all backends in turns."""
+def _jobs(tried: Sequence[_Run | LeftOut], stages: Sequence[Stage]) -> Iterator[_Job]:
+    runs = [one for one in tried if isinstance(one, _Run)]
     if not runs:
         return
-    yield from _rows(runs, None, [run.subject.prepare_anew for run in runs], seconds, aggregation)
-    per_run = [calls_of(run.subject.scenario, *stages) for run in runs]
-    for call in dict.fromkeys(call for calls in per_run for call in calls):
-        able = [run for run, calls in zip(runs, per_run, strict=True) if call in calls]
-        thunks = [run.thunk(call) for run in able]
-        yield from _rows(able, call, thunks, seconds, aggregation)
+    yield None, runs
+    able = {id(run): calls_of(run.subject.scenario, *stages) for run in runs}
+    for call in dict.fromkeys(call for run in runs for call in able[id(run)]):
+        yield call, [run for run in runs if call in able[id(run)]]
 
 
 def _rows(
-    runs: Sequence[_Run],
-    call: Call | None,
-    thunks: Sequence[Callable[[], Any]],
-    seconds: float,
-    aggregation: Aggregation,
+    call: Call | None, runs: Sequence[_Run], seconds: float, aggregation: Aggregation
 ) -> Iterator[BenchmarkRow]:
-    counts = [_counted(run, thunk) for run, thunk in zip(runs, thunks, strict=True)]
-    timings = time_together(thunks, seconds)
-    for run, count, timing in zip(runs, counts, timings, strict=True):
+    """Measure one way to call, all backends in turns."""
+    counted = [_counted(run, call) for run in runs]
+    timings = time_together([thunk for thunk, _ in counted], seconds)
+    for run, (_, count), timing in zip(runs, counted, timings, strict=True):
         yield _row(run, call, count, timing, aggregation)
 
 
 _Count = tuple[int | None, Traces, Memory]
 
 
-def _counted(run: _Run, thunk: Callable[[], Any]) -> _Count:
-    with run.subject.engine.arrays.watch() as work, counted_calls(run.subject.scenario.f) as calls:
+def _counted(run: _Run, call: Call | None) -> tuple[Callable[[], Any], _Count]:
+    """Get a call, and what it does: calls of ``f``, and the work of its very first evaluation."""
+    make = run.subject.prepare_anew if call is None else run.thunk(call)
+    watch = run.subject.engine.arrays.watch
+    with watch() as first:
+        thunk = waited(make, run.subject.trees) if call is not None else make
+        if call is None:
+            make()
+    with watch() as later, counted_calls(run.subject.scenario.f) as calls:
         thunk()
-    return calls.count, work, memory_of(thunk)
+    work = first if call is not None and call.stage != "one shot" else later
+    return thunk, (calls.count, work, memory_of(thunk))
 
 
 def _row(

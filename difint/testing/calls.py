@@ -14,6 +14,7 @@ from difint.engine import Engine
 from difint.kinds import NUMPY
 from difint.plan import Plan
 from difint.primitives import inner_engine
+from difint.testing.counting import code_of
 from difint.testing.scenario import Scenario
 from difint.testing.values import leaves_of
 from difint.trees import Trees
@@ -73,14 +74,18 @@ class Subject:
 
 
 def renewed(f: Any) -> Any:
-    """Copy a Python function: a library that caches by identity takes it for another one."""
-    if not isinstance(f, FunctionType):
-        return f
-    code = f.__code__, f.__globals__, f.__name__, f.__defaults__, f.__closure__
-    copy = FunctionType(*code)
-    copy.__kwdefaults__ = f.__kwdefaults__
-    copy.__dict__.update(f.__dict__)
-    return copy
+    """Copy a Python function: a library that caches by identity takes it for another one.
+
+    A partial function, a method or an object that is called gets a new function around it. What is
+    compiled already is returned as it is, with all that it caches.
+    """
+    if isinstance(f, FunctionType):
+        code = f.__code__, f.__globals__, f.__name__, f.__defaults__, f.__closure__
+        copy = FunctionType(*code)
+        copy.__kwdefaults__ = f.__kwdefaults__
+        copy.__dict__.update(f.__dict__)
+        return copy
+    return f if code_of(f) is None else lambda *args: f(*args)
 
 
 @final
@@ -131,9 +136,11 @@ class Call:
 
     def label(self, scenario: Scenario) -> str:
         """Say in a few words what is called."""
-        stage = {"bind": "bind", "same point": f"same point {self.method(scenario)}"}
+        method = self.method(scenario)
+        stages = {"bind": "bind", "same point": f"same point {method}"}
+        stages["one shot"] = f"one shot {method}"
         targets = (" out=" if self.out else "") + (" y=" if self.y else "")
-        return stage.get(self.stage, self.method(scenario)) + targets
+        return stages.get(self.stage, method) + targets
 
     def code(self, subject: Subject) -> str:
         """Write the call as code in which ``s`` is the scenario."""

@@ -17,6 +17,8 @@ _BAR, _GAP, _MARGIN, _WIDTH = 0.28, 0.3, 1.3, 9.0
 
 def draw(rows: Sequence[BenchmarkRow], path: Any, variant: str) -> Any:
     """Draw horizontal bars, grouped by scenario, colored by backend; return the figure."""
+    if path is not None:
+        check_chart(path)
     Figure = _figure()
     chosen = [row for row in rows if row.variant == variant]
     if not chosen:
@@ -44,6 +46,26 @@ def draw(rows: Sequence[BenchmarkRow], path: Any, variant: str) -> Any:
     return figure
 
 
+def check_chart(path: Any) -> None:
+    """Refuse a chart that cannot be drawn or saved.
+
+    Raises:
+        PackageUnavailableError: matplotlib is not installed.
+        ArgumentError: it does not write files of this kind.
+    """
+    kinds = _figure()().canvas.get_supported_filetypes()
+    ending = str(path).rpartition(".")[2]
+    if ending not in kinds:
+        text = message(
+            "plot",
+            "a chart cannot be saved as a file of this kind",
+            expected=", ".join(sorted(kinds)),
+            got=str(path),
+            remedy="Name a file such as times.png.",
+        )
+        raise ArgumentError(text)
+
+
 def _figure() -> Any:
     try:
         from matplotlib.figure import Figure
@@ -64,9 +86,12 @@ def _height(rows: Sequence[Any], scenarios: Sequence[str]) -> float:
 def _finish(axes: Any, times: Sequence[float], variant: str) -> None:
     """Set the axes: logarithmic, from the decade below the shortest, with room for labels."""
     axes.set_xscale("log")
-    axes.set_xlim(min(times) / 3, max(times) * 4)
+    low, high = min(times) / 3, max(times) * 4
+    axes.set_xlim(low, high)
+    axes.margins(y=0.01)
     axes.invert_yaxis()
     axes.xaxis.set_major_formatter(lambda seconds, _: duration(seconds))
+    axes.xaxis.set_minor_formatter("")
     axes.grid(axis="x", which="major", alpha=0.3)
     axes.set_axisbelow(True)
     axes.set_xlabel(f"time of one {variant}, logarithmic")

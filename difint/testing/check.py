@@ -14,10 +14,12 @@ from difint.testing.checks import correctness as _correctness
 from difint.testing.checks import intact as _intact
 from difint.testing.checks import preparation as _preparation
 from difint.testing.checks import retraces as _retraces
+from difint.testing.checks import revisiting as _revisiting
+from difint.testing.checks import steadiness as _steadiness
 from difint.testing.checks import threads as _threads
 from difint.testing.checks.case import Case, Check
 from difint.testing.code import reproduce
-from difint.testing.exclusion import Exclusion, reason_for
+from difint.testing.exclusion import Exclusion, reason_for, rules_of
 from difint.testing.failure import Failure, error_of
 from difint.testing.progress import bar
 from difint.testing.scenario import Scenario
@@ -102,22 +104,25 @@ def check_differentiation(
     >>> len(report.passed) == len(gradients)
     True
     """
+    __tracebackhide__ = True  # pytest shows the caller and the message
     check_choice("check_differentiation", "allocations", allocations, tuple(_ALLOCATIONS))
     listed = scenario_list(scenarios)
     if correctness:
         _require_results(listed)
-    wanted = {
+    wanted: dict[Check, bool] = {
+        _steadiness.check: True,
+        _correctness.check_form: correctness,
+        _intact.check: intact,
         _retraces.check: retraces,
         _correctness.check: correctness,
-        _intact.check: intact,
+        _revisiting.check: correctness,
         _intact.check_aliasing: intact,
         _preparation.check: preparation,
         _threads.check: threads,
     }
     checks = [*(check for check, on in wanted.items() if on), *_ALLOCATIONS[allocations]]
     pairs = [(one, s) for s in listed for one in backend_list(backends)]
-    rules = [excluded] if isinstance(excluded, str | Exclusion) else list(excluded)
-    verdicts = []
+    rules, verdicts = rules_of(excluded), []
     for backend, scenario in bar(pairs, "check", progress):
         reason = reason_for(rules, backend, scenario)
         found = [] if reason else _check_pair(Case(scenario, backend, rtol, atol), checks)
@@ -143,6 +148,7 @@ class _Verdict(NamedTuple):
 
 def _report(verdicts: Sequence[_Verdict]) -> CheckReport:
     """Raise what failed, or say what passed."""
+    __tracebackhide__ = True
     failures = [failure for one in verdicts for failure in one.failures]
     if failures:
         raise error_of(failures)
@@ -153,14 +159,15 @@ def _report(verdicts: Sequence[_Verdict]) -> CheckReport:
 
 
 def _check_pair(case: Case, checks: Sequence[Check]) -> list[Failure]:
-    """Run the checks; without a plan there is nothing to check."""
+    """Run the checks, until one finds what makes the others fail too."""
     code = reproduce(case.subject, plan="*s.prepare_args")
     with case.guarded("preparation", "prepare", code, refused=True):
         _ = case.plan
     if not case.failures:
         with case.preserved():
             for check in checks:
-                check(case)
+                if not case.stopped:
+                    check(case)
     return case.failures
 
 

@@ -57,7 +57,7 @@ def targets_code(call: Call, scenario: Scenario) -> list[str]:
 
 def assertion(got: str, want: str, allowed: float, value: Any) -> str:
     """Write an assertion that two values, both like ``value``, agree."""
-    near = f"rtol=0, atol={allowed:.2g}"
+    near = f"rtol=0, atol={allowed:.2g}, strict=True"
     if PYTHON_TREES.is_leaf(value):
         want = f"{want}.toarray()" if dense(value) is not value else want
         return f"np.testing.assert_allclose({got}, {want}, {near})"
@@ -93,6 +93,8 @@ def _outlined(value: Any, leaf: Any) -> str:
 def _imports(backend: Backend) -> list[str]:
     by_module: dict[str, set[str]] = {}
     for cls in _classes(backend):
+        if cls.__module__ in ("__main__", "builtins"):
+            continue  # the reader's own, where this is pasted
         module = "difint" if cls.__module__ == "difint.backends" else cls.__module__
         by_module.setdefault(module, set()).add(cls.__name__)
     return [f"from {module} import {', '.join(sorted(by_module[module]))}" for module in by_module]
@@ -129,10 +131,10 @@ def _function(f: Any) -> tuple[str, list[str]]:
     name = getattr(f, "__qualname__", "")
     module = getattr(f, "__module__", "")
     lines = ["from difint import testing"]
-    if name.isidentifier() and module not in ("", "__main__"):
-        found = getattr(sys.modules.get(module), name, None)
-        if found is f:
-            return name, [*lines, f"from {module} import {name}"]
+    if name.isidentifier() and module == "__main__":
+        return name, [*lines, f"# {name} is your own, where this is pasted"]
+    if name.isidentifier() and getattr(sys.modules.get(module), name, None) is f:
+        return name, [*lines, f"from {module} import {name}"]
     code = getattr(f, "__code__", None)
     where = f", {code.co_filename}:{code.co_firstlineno}" if code else ""
     return "f", [*lines, f"# f is {name or repr(f)}{where}"]

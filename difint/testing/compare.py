@@ -9,6 +9,7 @@ from typing import Any, final
 import numpy as np
 
 from difint.kinds import describe
+from difint.testing.scenario import Scenario
 from difint.testing.values import KINDS, dense
 from difint.trees import Trees
 
@@ -155,6 +156,16 @@ def _fortran(count: int, shape: Any) -> Any:
 
 # A factor nearer to 1 is no mistake of scale, but a lack of accuracy.
 _INACCURACY = 1e-2
+_LARGEST = 1e3
+
+
+def shapes_of(scenario: Scenario) -> tuple[Any, Any]:
+    """Get the shapes of ``x`` and ``f(x)`` where both are known, and are arrays."""
+    y = scenario.y
+    if y is None and scenario.record.parts[0] == "y" and scenario.lower:
+        y = scenario.lower[0]
+    arrays = isinstance(scenario.x, np.ndarray) and isinstance(y, np.ndarray)
+    return (scenario.x.shape, y.shape) if arrays else (None, None)
 
 
 def _factor(got: Any, want: Any) -> Any:
@@ -163,8 +174,8 @@ def _factor(got: Any, want: Any) -> Any:
         return None
     at = np.unravel_index(int(np.argmax(np.abs(want))), want.shape)
     ratio = got[at] / want[at] if want[at] else 0.0
-    near_one = abs(ratio - 1) < _INACCURACY
-    return ratio if ratio and np.isfinite(ratio) and not near_one else None
+    likely = _INACCURACY < abs(ratio - 1) and 1 / _LARGEST < abs(ratio) < _LARGEST
+    return ratio if likely else None
 
 
 def wrong_kind(got: Any, x: Any, trees: Trees) -> str | None:
@@ -175,6 +186,8 @@ def wrong_kind(got: Any, x: Any, trees: Trees) -> str | None:
         allowed = kinds
         if kinds == {"python"} and (one.shape or (one.kind and one.numpy_dtype != np.float64)):
             allowed = {"numpy"}
+        if "jax" not in kinds and not one.shape:  # f may return a number for an array
+            allowed = kinds | {"python"}
         if one.kind not in allowed:
             names = " or ".join(sorted(allowed))
             return f"its kind is {one.kind or type(leaf).__name__}, not {names} as that of x"

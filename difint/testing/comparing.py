@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, final
@@ -9,12 +10,12 @@ from typing import Any, final
 import numpy as np
 
 from difint.backends import BACKENDS, Backend
-from difint.errors import BackendUnavailableError
+from difint.errors import DifintError
 from difint.operators import OPERATORS
-from difint.testing.accuracy import power, tolerance
-from difint.testing.benchmark import first_line
+from difint.queries import check_available
+from difint.testing.accuracy import epsilon, orders, power, tolerance
 from difint.testing.calls import Subject
-from difint.testing.compare import Tolerance, compare, scale_of
+from difint.testing.compare import Tolerance, compare, scale_of, shapes_of
 from difint.testing.results import compute_results
 from difint.testing.scenario import Scenario, check_operator
 from difint.testing.values import dense, leaves_of, tangent_like
@@ -49,8 +50,9 @@ class Answer:
 
 
 def all_candidates() -> tuple[Backend, ...]:
-    """List the settings of all backends that are worth a try on an unknown function."""
-    return tuple(one for cls in BACKENDS for one in cls.candidates())
+    """List the settings of all installed backends that are worth a try on an unknown function."""
+    listed = [one for cls in BACKENDS for one in cls.candidates()]
+    return tuple(one for one in listed if check_available(one))
 
 
 def ask(backends: Sequence[Backend], scenario: Scenario) -> list[Answer]:
@@ -60,42 +62,111 @@ def ask(backends: Sequence[Backend], scenario: Scenario) -> list[Answer]:
         try:
             (known,) = compute_results(scenario, backend)
             answers.append(Answer(backend, known))
-        except BackendUnavailableError as error:
-            answers.append(Answer(backend, None, " ".join(str(error).splitlines()[-1:])))
         except Exception as error:
-            answers.append(Answer(backend, None, f"{type(error).__name__}: {first_line(error)}"))
+            answers.append(Answer(backend, None, in_a_line(error)))
     return answers
 
 
-def deviation(one: Answer, reference: Answer) -> float:
-    """Get the largest difference of two results, relative to the largest entry."""
-    mine, right = _result(one), _result(reference)
-    scale = scale_of(*right)
-    pairs = zip(mine, right, strict=True)
-    with np.errstate(all="ignore"):
-        errors = [float(np.max(np.abs(a - b), initial=0.0)) for a, b in pairs]
-    return max(errors, default=0.0) / scale
+def in_a_line(error: Exception) -> str:
+    """Write an error in a line: difint's own whole, another with the place that it comes from."""
+    name, text = type(error).__name__, "; ".join(map(str.strip, str(error).splitlines()))
+    hints = [note for note in getattr(error, "__notes__", []) if note.startswith("difint: ")]
+    if hints:
+        return f"{name}: {hints[0].removeprefix('difint: ')}"
+    if isinstance(error, DifintError):
+        return f"{name}: {' '.join(text.split())}"
+    frames = traceback.extract_tb(error.__traceback__)
+    last = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
+    return f"{name}: {' '.join(text.split()) or 'no message'}{last}"
 
 
-def disagreement(one: Answer, reference: Answer) -> str | None:
-    """Say where two results differ by more than both promise; ``None`` if they agree."""
-    order = one.subject.scenario.record.order
-    rtol = sum(tolerance(a.subject.engine, a.subject.scenario, order) for a in (one, reference))
+# Relative to the largest entry: a method that is no better than this is no help, but no fault.
+_ROUGH = 1e-2
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One backend's answer held against another's.
+
+    Attributes:
+        verdict: ``"yes"``: they agree as both promise; ``"roughly"``: within 1 %, or to half of the
+            digits, where one of them is a method of limited accuracy; ``"no"``.
+        where: how they differ; ``""`` if they agree.
+        deviation: the largest difference of the results, relative to their largest entry;
+            infinite where they are not of one form.
+    """
+
+    verdict: str
+    where: str
+    deviation: float
+
+
+def compared(one: Answer, reference: Answer) -> Comparison:
+    """Hold the results and the lower orders of one backend against another's."""
+    where = _difference(one, reference, rough=False)
+    if not where:
+        return Comparison("yes", "", _deviation(one, reference))
+    approximate = min(one.promise, reference.promise) < 1
+    rough = approximate and not _difference(one, reference, rough=True)
+    return Comparison("roughly" if rough else "no", where, _deviation(one, reference))
+
+
+def _difference(one: Answer, reference: Answer, *, rough: bool) -> str:
+    """Say in which part two answers differ, and how."""
     mine, right = one.subject.scenario, reference.subject.scenario
-    parts = [leaf for part in right.parts or (right.result,) for leaf in leaves_of(dense(part))]
-    near, shapes = Tolerance(rtol, 0.0), (np.shape(mine.x), None)
+    parts = [(*(s.lower or ()), s.result) for s in (mine, right)]
     trees = one.subject.trees
-    return compare(mine.result, right.result, trees, near, scale_of(*parts), shapes)
+    entries = [leaf for part in parts[1] for leaf in leaves_of(dense(part), trees)]
+    listed = [*zip(*parts, orders(right), strict=True)]
+    for position, (got, want, order) in reversed([*enumerate(listed)]):
+        near = _rough(one, reference) if rough else Tolerance(_rtol(one, reference, order), 0.0)
+        text = compare(got, want, trees, near, scale_of(*entries), shapes_of(right))
+        if text is not None:
+            last = position == len(listed) - 1
+            return text if last else f"lower order {position}: {text}"
+    return ""
+
+
+def _rough(one: Answer, reference: Answer) -> Tolerance:
+    """Get a tolerance for methods of limited accuracy, where they do worse than they promise.
+
+    Half of the digits must be there, in the units of the result: where a derivative vanishes,
+    nothing else is there to be relative to.
+    """
+    answer = min(one, reference, key=lambda answer: answer.promise)
+    return Tolerance(_ROUGH, epsilon(answer.subject.scenario) ** (answer.promise / 2))
+
+
+def _rtol(one: Answer, reference: Answer, order: int) -> float:
+    return sum(tolerance(a.subject.engine, a.subject.scenario, order) for a in (one, reference))
+
+
+def _deviation(one: Answer, reference: Answer) -> float:
+    mine, right = _result(one), _result(reference)
+    if [a.shape for a in mine] != [b.shape for b in right]:
+        return float("inf")
+    with np.errstate(all="ignore"):
+        errors = [np.max(np.abs(a - b), initial=0.0) for a, b in zip(mine, right, strict=True)]
+    return float(max(errors, default=0.0)) / scale_of(*right)
 
 
 def consensus(answers: Sequence[Answer]) -> Answer | None:
-    """Choose the one to trust: that with which most agree, then the most accurate."""
+    """Choose the one to trust: that with which most agree, at least roughly; then the best."""
     able = [one for one in answers if one.scenario is not None]
 
     def trust(one: Answer) -> tuple[int, float]:
-        return sum(disagreement(other, one) is None for other in able), one.promise
+        return sum(compared(other, one).verdict != "no" for other in able), one.promise
 
     return max(able, key=trust, default=None)
+
+
+def undefined(answer: Answer) -> bool:
+    """Tell whether a result, or a lower order, holds what is no finite number."""
+    scenario = answer.subject.scenario
+    parts = (*(scenario.lower or ()), scenario.result)
+    leaves = [leaf for part in parts for leaf in leaves_of(dense(part), answer.subject.trees)]
+    return not all(np.isfinite(np.asarray(leaf, complex)).all() for leaf in leaves)
 
 
 def _result(answer: Answer) -> list[Any]:

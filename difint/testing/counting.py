@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from inspect import getattr_static
 from types import CodeType, FrameType, FunctionType, MethodType
 from typing import Any, final
 
@@ -18,7 +19,7 @@ def code_of(f: Any) -> CodeType | None:
     while isinstance(f, partial | MethodType):
         f = f.func if isinstance(f, partial) else f.__func__
     if not isinstance(f, FunctionType):
-        f = vars(type(f)).get("__call__")
+        f = getattr_static(type(f), "__call__", None)
     return f.__code__ if isinstance(f, FunctionType) else None
 
 

@@ -81,12 +81,15 @@ def known_gaps(backends: Backend | Iterable[Backend]) -> list[Exclusion]:
     ]
 
 
-def reason_for(
-    excluded: Iterable[Exclusion | str], backend: Backend, scenario: Scenario
-) -> str | None:
+def rules_of(excluded: Exclusion | str | Iterable[Exclusion | str]) -> list[Exclusion]:
+    """Take one rule or many, operators by name among them."""
+    listed = [excluded] if isinstance(excluded, str | Exclusion) else list(excluded)
+    return [
+        Exclusion(f"{one} is excluded", operator=one) if isinstance(one, str) else one
+        for one in listed
+    ]
+
+
+def reason_for(rules: Iterable[Exclusion], backend: Backend, scenario: Scenario) -> str | None:
     """Get the reason why a pair is left out; ``None`` if it is not."""
-    for one in excluded:
-        rule = Exclusion(f"{one} is excluded", operator=one) if isinstance(one, str) else one
-        if rule.covers(backend, scenario):
-            return rule.reason
-    return None
+    return next((rule.reason for rule in rules if rule.covers(backend, scenario)), None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from textwrap import indent
@@ -18,15 +19,17 @@ class Failure:
     Attributes:
         backend: the backend, as its constructor call.
         scenario: the scenario's name.
+        operator: the operator's name.
         check: which check found it: ``"correctness"``, ``"intact"``, ``"aliasing"``, ...
         problem: what is wrong.
         code: the shortest code that shows it.
-        refused: no plan could be prepared: an exception, and no wrong number.
+        refused: the backend prepared no plan, and said why: no wrong number came out.
         error: the exception, if there was one.
     """
 
     backend: str
     scenario: str
+    operator: str
     check: str
     problem: str
     code: str
@@ -49,7 +52,24 @@ class CheckError(DifintError, AssertionError):
         self.failures = tuple(failures)
         count = f"{len(failures)} failure{'s' if len(failures) > 1 else ''}"
         listed = "\n\n".join(f"{i}. {one}" for i, one in enumerate(failures, start=1))
-        super().__init__(f"check_differentiation: {count}\n\n{listed}")
+        summary = f"{_summary(failures)}\n\n" if len(failures) > _FEW else ""
+        super().__init__(f"check_differentiation: {count}\n\n{summary}{listed}")
+
+
+# More failures than this are summed up before they are listed.
+_FEW = 3
+
+
+def _summary(failures: Sequence[Failure]) -> str:
+    """Count failures by backend, check and operator."""
+    counts: dict[tuple[str, str], Counter[str]] = {}
+    for one in failures:
+        counts.setdefault((one.backend, one.check), Counter())[one.operator] += 1
+    lines = []
+    for (backend, check), by_operator in counts.items():
+        parts = ", ".join(f"{count} of {operator}" for operator, count in by_operator.items())
+        lines.append(f"  {backend}, {check}: {parts}")
+    return "\n".join(lines)
 
 
 @final

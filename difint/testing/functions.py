@@ -131,6 +131,16 @@ def _branching(xp: Any) -> Callable[[Any], Any]:
     return lambda x: x[0] * x[1] ** 2 if x[0] > 0 else x[0] - x[1]
 
 
+# Longer than a chunk of seeds, and no multiple of one.
+_SIZE = 70
+_LONG = np.sin(1.0 + np.arange(_SIZE)) + 0.25
+
+
+def _upper(x: Any) -> Any:
+    """Derive ``x_i x_{i+1} + sin x_{i+1}`` by the second of the two, as a column."""
+    return (x[:-1] + np.cos(x[1:]))[:, None]
+
+
 FUNCTIONS = (
     Function(
         "number->number",
@@ -202,6 +212,18 @@ FUNCTIONS = (
         lambda xp: lambda x: xp.moveaxis(x, 2, 0) ** 2,
         np.arange(1.0, 13.0).reshape(2, 2, 3) / 7,
         _moved_jacobian,
+    ),
+    Function(
+        "long vector->vector",
+        lambda xp: lambda x: x[1:] * x[:-1] + xp.sin(x[1:]),
+        _LONG,
+        lambda x: np.eye(_SIZE - 1, _SIZE) * x[1:, None] + np.eye(_SIZE - 1, _SIZE, 1) * _upper(x),
+    ),
+    Function(
+        "long vector->number",
+        lambda xp: lambda x: xp.sum(x[1:] * x[:-1] ** 2),
+        _LONG,
+        lambda x: (2 * np.append(x[1:], 0) * x + np.insert(x[:-1] ** 2, 0, 0))[None, :],
     ),
     Function(
         "kinked",

@@ -31,6 +31,10 @@ LibraryName = Literal["numpy", "jax", "torch"]
 Dtype = Literal["float64", "float32"]
 
 
+MODIFIERS = ("batchify", "constantify", "cachify", "constantorcachify", "closurify")
+"""The modifiers that libraries of scenarios can apply, by name; ``"numpify"`` besides."""
+
+
 Modifier = Callable[[Scenario], Scenario | None]
 
 
@@ -46,16 +50,12 @@ def _modifiers(library: str) -> dict[str, Modifier]:
     }
 
 
-MODIFIERS = ("batchify", "constantify", "cachify", "constantorcachify", "closurify")
-"""The modifiers that libraries of scenarios can apply, by name; ``"numpify"`` besides."""
-
-
 def default_scenarios(
     library: LibraryName = "numpy",
     *,
     dtype: Dtype = "float64",
     in_place: bool = True,
-    modifiers: Iterable[str] = ("batchify",),
+    modifiers: str | Iterable[str] = MODIFIERS,
 ) -> list[Scenario]:
     """Make scenarios of all operators: numbers, vectors, matrices to the same.
 
@@ -63,7 +63,8 @@ def default_scenarios(
         library: the array library that functions are written for, and that ``x`` belongs to.
         dtype: the precision of all values.
         in_place: add the functions that fill ``y``.
-        modifiers: names out of ``MODIFIERS``: each adds its variant of every scenario.
+        modifiers: names out of ``MODIFIERS``, by default all: each adds its variant of every
+            scenario that it applies to.
 
     Returns:
         Scenarios with analytic results.
@@ -83,7 +84,7 @@ def empty_scenarios(
     *,
     dtype: Dtype = "float64",
     in_place: bool = True,
-    modifiers: Iterable[str] = ("batchify",),
+    modifiers: str | Iterable[str] = MODIFIERS,
 ) -> list[Scenario]:
     """Make scenarios of sizes 0 and 1; arguments as for ``default_scenarios``."""
     return _family("empty", library, dtype, in_place, modifiers)
@@ -94,7 +95,7 @@ def sparse_scenarios(
     *,
     dtype: Dtype = "float64",
     in_place: bool = True,
-    modifiers: Iterable[str] = (),
+    modifiers: str | Iterable[str] = MODIFIERS,
 ) -> list[Scenario]:
     """Make scenarios with sparse Jacobians and Hessians, as ``scipy.sparse.csc_array``.
 
@@ -108,7 +109,7 @@ def complex_scenarios(
     *,
     dtype: Dtype = "float64",
     in_place: bool = True,
-    modifiers: Iterable[str] = (),
+    modifiers: str | Iterable[str] = MODIFIERS,
 ) -> list[Scenario]:
     """Make scenarios with complex numbers: between real ``x`` and ``y``, and as ``x``.
 
@@ -122,7 +123,7 @@ def tree_scenarios(
     *,
     dtype: Dtype = "float64",
     in_place: bool = True,
-    modifiers: Iterable[str] = ("batchify",),
+    modifiers: str | Iterable[str] = MODIFIERS,
 ) -> list[Scenario]:
     """Make scenarios with trees of arrays as ``x`` and as ``f(x)``.
 
@@ -163,14 +164,15 @@ _DTYPES = ("float64", "float32")
 
 
 def _family(
-    family: str, library: str, dtype: str, in_place: bool, modifiers: Iterable[str]
+    family: str, library: str, dtype: str, in_place: bool, modifiers: str | Iterable[str]
 ) -> list[Scenario]:
     """Make a family's scenarios, and their variants."""
     where = f"{family}_scenarios"
     check_choice(where, "library", library, tuple(LIBRARIES))
     check_choice(where, "dtype", dtype, _DTYPES)
     table = _modifiers(library)
-    for name in (chosen := list(modifiers)):
+    chosen = [modifiers] if isinstance(modifiers, str) else list(modifiers)
+    for name in chosen:
         check_choice(where, "modifiers", name, tuple(table))
     _require(library)
     base = list(_FAMILIES[family](Writer(LIBRARIES[library], dtype)))

@@ -8,8 +8,19 @@ from typing import Any
 import numpy as np
 
 from difint.contexts import Cache, Constant, ConstantOrCache, Context
+from difint.kinds import describe
 from difint.testing.scenario import Scenario
-from difint.testing.values import dense, in_numpy, is_tree, leaves_of, mapped, scaled
+from difint.testing.values import (
+    KINDS,
+    dense,
+    in_numpy,
+    is_tree,
+    leaves_of,
+    like,
+    mapped,
+    moved,
+    scaled,
+)
 
 _FACTOR = 3.0
 
@@ -42,7 +53,7 @@ def _pair(value: Any) -> Any:
 
 
 def constantify(scenario: Scenario) -> Scenario | None:
-    """Multiply ``f`` by a ``Constant``, and divide it by another one.
+    """Multiply ``f`` by a ``Constant``, a number, and divide it by another one, an array.
 
     ``None`` where ``f(x)`` is a tree.
     """
@@ -50,7 +61,7 @@ def constantify(scenario: Scenario) -> Scenario | None:
     def weigh(value: Any, factor: Any, divisor: Any) -> Any:
         return factor * value / divisor
 
-    contexts = Constant(2 * _FACTOR), Constant(2.0)
+    contexts = Constant(2 * _FACTOR), Constant(_array(scenario, 2.0))
     return _with_contexts(scenario, weigh, contexts, "constantify")
 
 
@@ -89,7 +100,7 @@ def constantorcachify(scenario: Scenario, *, writes: bool = True) -> Scenario | 
     cache = _buffer(scenario)
     if cache is None:
         return None
-    context = ConstantOrCache({"factor": _FACTOR, "scratch": cache})
+    context = ConstantOrCache({"factor": _array(scenario, _FACTOR), "scratch": cache})
     return _with_contexts(scenario, both, (context,), "constantorcachify")
 
 
@@ -147,8 +158,18 @@ def _with_contexts(
     )
 
 
+def _array(scenario: Scenario, number: float) -> Any:
+    """Make an array without axes of the kind and precision of ``x``; of a number, one of NumPy."""
+    leaf = leaves_of(scenario.x)[0]
+    if not describe(leaf, KINDS).kind:
+        return leaf * 0 + number if not leaf.shape else leaf.reshape(-1)[:1].sum() * 0 + number
+    array = np.array(number, np.asarray(leaf).dtype)
+    return array if isinstance(leaf, float) else like(array, leaf)
+
+
 def _other_factor(leaf: Any) -> Any:
-    return 0.625 * leaf**2 if isinstance(leaf, float) else leaf
+    """Change a factor, and not by the same ratio for all; caches hold NaN, and stay."""
+    return 0.625 * leaf**2 if isinstance(leaf, float) else moved(leaf)
 
 
 def _around(

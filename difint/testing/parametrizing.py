@@ -7,7 +7,7 @@ from typing import Any
 
 from difint.backends import Backend
 from difint.testing.check import backend_list, scenario_list
-from difint.testing.exclusion import Exclusion, known_gaps, reason_for
+from difint.testing.exclusion import Exclusion, known_gaps, reason_for, rules_of
 from difint.testing.failure import RefusalError
 from difint.testing.scenario import Scenario
 
@@ -53,7 +53,7 @@ def parameters(
     import pytest
 
     chosen, listed = backend_list(backends), scenario_list(scenarios)
-    rules = known_gaps(chosen) if excluded is None else list(excluded)
+    rules = known_gaps(chosen) if excluded is None else rules_of(excluded)
 
     def marks(backend: Backend, scenario: Scenario) -> list[Any]:
         reason = reason_for(rules, backend, scenario)

@@ -5,23 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import log10
+from time import perf_counter
 from typing import Any, final
 
 from difint.backends import Backend
 from difint.contexts import Context
 from difint.errors import ArgumentError, message
-from difint.plan import Plan
 from difint.testing.accuracy import epsilon
 from difint.testing.calls import Call, Subject
 from difint.testing.check import backend_list
 from difint.testing.comparing import (
     Answer,
+    Comparison,
     all_candidates,
     ask,
+    compared,
     consensus,
-    deviation,
-    disagreement,
     scenario_for,
+    undefined,
 )
 from difint.testing.timing import Timing, ratio_range, time_together
 from difint.testing.values import waited
@@ -29,6 +30,8 @@ from difint.text import duration, table
 
 # Two plans of one kernel were seen to differ by this factor, from one process to the next.
 _INDISTINCT = 1.05
+# The fewest of which a 95 % range of the median can be told.
+_SAMPLES = 6
 
 
 @final
@@ -40,7 +43,7 @@ class Candidate:
         backend: the backend.
         seconds: the median time of an ``execute``.
         spread: the range of the middle half of its times, in seconds.
-        prepare_seconds: what preparing took.
+        prepare_seconds: what preparing took, with the first call.
         deviation: the largest difference from the most trusted result, relative to its largest
             entry.
         route: how the plan obtains the operator.
@@ -142,12 +145,15 @@ def recommend(
     rejected = [(one.backend, one.refusal) for one in answers if one.scenario is None]
     agreeing = []
     for one in answers:
-        text = None if one.scenario is None else disagreement(one, reference)
-        if text is not None:
-            rejected.append((one.backend, f"disagrees with {reference.backend!r}: {text}"))
-        elif one.scenario is not None:
-            agreeing.append(one)
-    return Recommendation(tuple(_ranked(agreeing, reference, seconds)), tuple(rejected))
+        if one.scenario is None:
+            continue
+        comparison = compared(one, reference)
+        if comparison.verdict == "no":
+            text = f"disagrees with {reference.backend!r}: {comparison.where}"
+            rejected.append((one.backend, text))
+        else:
+            agreeing.append((one, comparison))
+    return Recommendation(tuple(_ranked(agreeing, seconds)), tuple(rejected))
 
 
 def _nobody(operator: str, answers: Sequence[Answer]) -> str:
@@ -165,40 +171,49 @@ class _Measured:
     """A backend's answer, with what its plan cost."""
 
     answer: Answer
-    plan: Plan
+    comparison: Comparison
+    route: str
+    prepare_seconds: float
     timing: Timing
 
-    @property
-    def prepare_seconds(self) -> float:
-        """What preparing took."""
-        return self.plan.info.prepare_seconds
 
-
-def _ranked(answers: Sequence[Answer], reference: Answer, seconds: float) -> list[Candidate]:
-    plans = [one.subject.prepare_anew() for one in answers]
-    thunks = [_execute(one.subject, plan) for one, plan in zip(answers, plans, strict=True)]
-    timings = time_together(thunks, seconds)
-    measured = [*map(_Measured, answers, plans, timings)]
+def _ranked(answers: Sequence[tuple[Answer, Comparison]], seconds: float) -> list[Candidate]:
+    ready = [_ready(one.subject) for one, _ in answers]
+    timings = time_together([thunk for thunk, _, _ in ready], seconds, fewest=_SAMPLES)
+    measured = [
+        _Measured(answer, comparison, route, prepare_seconds, timing)
+        for (answer, comparison), (_, route, prepare_seconds), timing in zip(
+            answers, ready, timings, strict=True
+        )
+    ]
     measured.sort(key=lambda one: one.timing.median)
-    return [_candidate(one, measured[0], reference) for one in measured]
+    return [_candidate(one, measured[0]) for one in measured]
 
 
-def _execute(subject: Subject, plan: Plan) -> Callable[[], Any]:
-    return waited(Call("plan").thunk(subject, plan, subject.scenario.args), subject.trees)
+def _ready(subject: Subject) -> tuple[Callable[[], Any], str, float]:
+    """Prepare, and execute once: what a plan puts off until then belongs to its preparation."""
+    began = perf_counter()
+    plan = subject.prepare_anew()
+    thunk = waited(Call("plan").thunk(subject, plan, subject.scenario.args), subject.trees)
+    return thunk, plan.route, perf_counter() - began
 
 
-def _candidate(one: _Measured, first: _Measured, reference: Answer) -> Candidate:
+def _candidate(one: _Measured, first: _Measured) -> Candidate:
     tied, reasons = _reasons(one, first)
-    if one.answer.promise < 1:
+    if one.comparison.verdict == "roughly":
+        reasons.append("less accurate here than its method usually is")
+    elif one.answer.promise < 1:
         digits = one.answer.promise * log10(epsilon(one.answer.subject.scenario))
-        reasons.append(f"accurate to about 1e{digits:.0f} by its method")
+        reasons.append(f"a method that is accurate to about 1e{digits:.0f} at best")
+    if undefined(one.answer):
+        reasons.append("its result is not finite at this x")
     return Candidate(
         backend=one.answer.backend,
         seconds=one.timing.median,
         spread=one.timing.spread,
         prepare_seconds=one.prepare_seconds,
-        deviation=deviation(one.answer, reference),
-        route=one.plan.route,
+        deviation=one.comparison.deviation,
+        route=one.route,
         tied=tied,
         reasons=tuple(reasons),
     )
@@ -215,5 +230,6 @@ def _reasons(one: _Measured, first: _Measured) -> tuple[bool, list[str]]:
     saved = first.prepare_seconds - one.prepare_seconds
     if saved > 0:
         calls = saved / (one.timing.median - first.timing.median)
-        reasons.append(f"cheaper in all up to about {calls:.0f} calls: it prepares faster")
+        count = f"{int(float(f'{calls:.1g}')):,}"
+        reasons.append(f"cheaper in all up to about {count} calls: it prepares faster")
     return False, reasons

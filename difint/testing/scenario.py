@@ -97,6 +97,7 @@ class Scenario:
         source: str | None = None,
     ) -> None:
         _check(operator, t, contexts)
+        _check_lower(operator, lower)
         args = (x, *contexts) if OPERATORS[operator].tangent is None else (x, t, *contexts)
         function = getattr(f, "__name__", type(f).__name__)
         values = {
@@ -147,9 +148,12 @@ class Scenario:
     def replace(self, **changes: Any) -> Scenario:
         """Make a scenario with some of the arguments changed, ``contexts`` by name.
 
-        A changed argument of ``f`` asks for new ``prepare_args`` too, or ``None`` for those made
-        from it.
+        Where ``x``, ``t`` or a context changes, ``prepare_args`` are made from the new ones unless
+        they are given; ``source`` is kept only if it is given, for it makes another scenario.
         """
+        if not changes.keys().isdisjoint(("x", "t", "contexts")):
+            changes.setdefault("prepare_args", None)
+        changes.setdefault("source", None)
         names = ("t", "y", "result", "lower", "prepare_args", "name", "features", "source")
         kept = {name: getattr(self, name) for name in names}
         positional = {name: getattr(self, name) for name in ("operator", "f", "x", "contexts")}
@@ -160,12 +164,12 @@ class Scenario:
 
 def check_operator(where: str, operator: str) -> None:
     """Require the name of one of the eight operators."""
-    if operator not in OPERATORS:
+    if not isinstance(operator, str) or operator not in OPERATORS:
         text = message(
             where,
             "operator is not one of the eight",
             expected=", ".join(OPERATORS),
-            got=repr(operator),
+            got=repr(operator) if isinstance(operator, str) else f"a {type(operator).__name__}",
             remedy="Pass its name, e.g. 'jacobian'.",
         )
         raise ArgumentError(text)
@@ -186,6 +190,20 @@ def _check(operator: str, t: Any, contexts: tuple[Any, ...]) -> None:
             remedy = "Wrap it: Constant(value), Cache(buffer) or ConstantOrCache(tree)."
             text = message("Scenario", problem, got=type(context).__name__, remedy=remedy)
             raise ArgumentError(text)
+
+
+def _check_lower(operator: str, lower: Any) -> None:
+    parts = len(OPERATORS[operator].parts) - 1
+    if lower is None or (isinstance(lower, tuple) and len(lower) == parts):
+        return
+    text = message(
+        "Scenario",
+        "lower does not hold the lower orders",
+        expected=f"a tuple of {parts}: what {OPERATORS[operator].variant} returns but the result",
+        got=f"a tuple of {len(lower)}" if isinstance(lower, tuple) else f"a {type(lower).__name__}",
+        remedy="Pass e.g. lower=(y,), or leave it out.",
+    )
+    raise ArgumentError(text)
 
 
 def _preparation(operator: str, args: tuple[Any, ...], given: Any) -> tuple[Any, ...]:

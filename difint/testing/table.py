@@ -34,8 +34,8 @@ class BenchmarkRow:
         peak_bytes: the most memory that one evaluation holds at a time.
         kept_bytes: what its result holds.
         allocations: in how many blocks.
-        traces: functions that one evaluation traces.
-        compilations: programs that it compiles.
+        traces: functions that are traced; of a plan, by its very first call.
+        compilations: programs that are compiled, likewise.
     """
 
     backend: str
@@ -94,9 +94,9 @@ class BenchmarkTable:
 
     def _scenario_text(self, name: str) -> str:
         rows = [row for row in self.rows if row.scenario == name]
-        head = ["variant", "backend", "prepared", "time", "minimum", "spread", "f calls"]
-        head += ["peak", "blocks", "traces", "compiled"]
-        return f"{name}\n\n{table(head, list(_cells(rows)), '<<<>>>>>>>>')}"
+        head = ["variant", "backend", "time", "spread", "f calls", "peak", "blocks"]
+        head += ["traces", "compiled"]
+        return f"{name}\n\n{table(head, list(_cells(rows)), '<<>>>>>>>')}"
 
     def to_json(self) -> str:
         """Write the table as one JSON document, with the versions that it was measured with."""
@@ -144,9 +144,7 @@ def _cells(rows: Sequence[BenchmarkRow]) -> Iterator[list[str]]:
         yield [
             "" if row.variant == before else row.variant,
             row.backend,
-            "yes" if row.prepared else "-" if row.stage == "prepare" else "no",
             duration(row.time),
-            duration(row.minimum),
             duration(row.spread),
             "-" if row.calls is None else str(row.calls),
             memory(row.peak_bytes),

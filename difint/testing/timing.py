@@ -45,12 +45,15 @@ class Timing:
         return third - first
 
 
-def time_together(calls: Sequence[Callable[[], Any]], seconds: float) -> list[Timing]:
+def time_together(
+    calls: Sequence[Callable[[], Any]], seconds: float, fewest: int = _FEWEST_SAMPLES
+) -> list[Timing]:
     """Time calls in rounds, in another order each round, so that disturbances meet all alike.
 
     Args:
         calls: what to time. One whose result is computed later must wait for it.
-        seconds: how long to spend on each call; at least three samples are taken.
+        seconds: how long to spend on each call.
+        fewest: how many samples to take at least, however long that takes.
 
     Returns:
         A timing for each call; their samples of one round belong together.
@@ -60,7 +63,7 @@ def time_together(calls: Sequence[Callable[[], Any]], seconds: float) -> list[Ti
     seen: list[list[float]] = [[] for _ in calls]
     order, rng = list(range(len(calls))), random.Random(0)
     spent, rounds = 0.0, 0
-    while calls and (rounds < _FEWEST_SAMPLES or spent < seconds * len(calls)):
+    while calls and (rounds < fewest or spent < seconds * len(calls)):
         rng.shuffle(order)
         for i in order:
             total = timers[i].timeit(numbers[i])
@@ -86,7 +89,7 @@ def ratio_range(one: Timing, other: Timing) -> tuple[float, float]:
 
     The samples of a round are compared with each other, and the range is that of the median of
     their ratios by order statistics (Conover, Practical Nonparametric Statistics, 1999,
-    section 3.2): no distribution is assumed.
+    section 3.2): no distribution is assumed. It takes six samples at least.
     """
     ratios = sorted(a / b for a, b in zip(one.samples, other.samples, strict=True))
     count = len(ratios)

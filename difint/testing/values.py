@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -40,7 +41,7 @@ def moved(value: Any) -> Any:
     """
 
     def move(leaf: Any) -> Any:
-        return leaf * 0.875 if np.any(np.asarray(leaf)) else leaf + 1 / 64
+        return leaf * 0.875 if np.any(np.asarray(dense(leaf))) else leaf + 1 / 64
 
     return mapped(_on_floats(move), value)
 
@@ -55,11 +56,24 @@ def _on_floats(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
     def apply(leaf: Any) -> Any:
         one = describe(dense(leaf), KINDS)
+        if not one.kind and _torch_floats(leaf):
+            return function(leaf)
         if not one.kind or not (is_floating(one) or one.numpy_dtype.kind == "c"):
             return leaf
-        return _in_64_bits(lambda: function(leaf)) if one.kind == "jax" else function(leaf)
+        if one.kind == "jax":
+            return _in_64_bits(lambda: function(leaf))
+        changed = function(leaf)
+        # NumPy makes a scalar of an array without axes: it has to be one again.
+        return np.asarray(changed) if isinstance(leaf, np.ndarray) else changed
 
     return apply
+
+
+def _torch_floats(leaf: Any) -> bool:
+    torch = sys.modules.get("torch")
+    if torch is None or not isinstance(leaf, torch.Tensor):
+        return False
+    return bool(leaf.is_floating_point() or leaf.is_complex())
 
 
 def _in_64_bits(function: Callable[[], Any]) -> Any:
@@ -101,13 +115,28 @@ def like(array: Any, example: Any) -> Any:
 
 def in_numpy(value: Any, trees: Trees = PYTHON_TREES) -> Any:
     """Copy arrays to NumPy; Python scalars stay."""
-    return mapped(lambda leaf: leaf if PYTHON.owns(leaf) else np.array(leaf), value, trees)
+
+    def copy(leaf: Any) -> Any:
+        if PYTHON.owns(leaf):
+            return leaf
+        return leaf.copy() if is_sparse(leaf) else np.array(leaf)
+
+    return mapped(copy, value, trees)
 
 
 def dense(value: Any) -> Any:
     """Write a sparse array of SciPy out; another value is returned as it is."""
-    module = type(value).__module__
-    return value.toarray() if module.startswith("scipy.sparse") else value
+    return value.toarray() if is_sparse(value) else value
+
+
+def is_sparse(value: Any) -> bool:
+    """Tell whether a value is a sparse array of SciPy, without importing it."""
+    return type(value).__module__.startswith("scipy.sparse")
+
+
+def values_of(leaf: Any) -> Any:
+    """Get the array that holds a leaf's numbers: of a sparse one its stored values."""
+    return leaf.data if is_sparse(leaf) else leaf
 
 
 def same(one: Any, other: Any) -> bool:
@@ -126,10 +155,11 @@ def waiter(example: Any, trees: Trees = PYTHON_TREES) -> Callable[[Any], Any] | 
         return waits[0]
     pairs = [(i, wait) for i, wait in enumerate(waits) if wait is not None]
 
-    def wait_all(value: Any) -> None:
+    def wait_all(value: Any) -> Any:
         leaves = leaves_of(value, trees)
         for i, wait in pairs:
             wait(leaves[i])
+        return value
 
     return wait_all
 

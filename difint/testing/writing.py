@@ -88,7 +88,7 @@ def scenarios_of(
     wide = x if isinstance(x, float | complex) else np.asarray(x, np.result_type(x, np.float64))
     f = function.make(writer.xp)
     y = writer.settle(np.asarray(function.make(np)(wide)))
-    numbers = isinstance(x, float | complex)
+    numbers = isinstance(writer.make(x), float | complex)
     answers = dict(_answers(function, wide, y.shape))
     for operator, (like, lower, result) in answers.items():
         if operators is not None and operator not in operators:

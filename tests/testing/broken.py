@@ -267,6 +267,77 @@ def _frozen_when_bound(engine: Engine) -> Engine:
     return replace(engine, arrays=replace(engine.arrays, settle=np.array))
 
 
+def _remembering_tangents(engine: Engine) -> Engine:
+    """Give the result of the first tangent for every later one, in same-point plans alone."""
+
+    def attach(kernel: Any, apply: Any, t: Any, *, strict: bool = True) -> Any:
+        first: list[Any] = []
+
+        def attached(t: Any) -> Any:
+            first[:] = first or [kernel(apply, t)]
+            got = first[0]
+            return tuple(map(np.array, got)) if isinstance(got, tuple) else np.array(got)
+
+        return attached
+
+    return replace(engine, arrays=replace(engine.arrays, attach=attach))
+
+
+def _remembering_values(engine: Engine) -> Engine:
+    """Give the first results of the variant with the value again and again."""
+
+    def compiled(kernel: Any, args: Any, *, strict: bool = True) -> Any:
+        inner, first = engine.arrays.compile(kernel, args, strict=strict), []
+
+        def call(*args: Any) -> Any:
+            got = inner(*args)
+            if not isinstance(got, tuple):
+                return got
+            first[:] = first or [got]
+            return first[0]
+
+        return call
+
+    return replace(engine, arrays=replace(engine.arrays, compile=compiled))
+
+
+def _one_chunk(engine: Engine) -> Engine:
+    """Feed zeros after the first chunk of seeds."""
+
+    def basis(like: Any, start: int, stop: int) -> Any:
+        return engine.arrays.basis(like, start, stop) * (start == 0)
+
+    return replace(engine, arrays=replace(engine.arrays, basis=basis))
+
+
+def _writing_y(inner: Any, problem: Any) -> Any:
+    y = problem.source.y
+
+    def kernel(x: Any, *contexts: Any) -> Any:
+        if y is not None:
+            y[...] = 7.0
+        return inner(x, *contexts)
+
+    return kernel
+
+
+def _racing_values(engine: Engine) -> Engine:
+    """Share a buffer between threads, in the variant with the value alone."""
+
+    def native(arrays: Any, problem: Any, *, value: bool) -> Any:
+        inner = engine.native["jacobian"](arrays, problem, value=value)
+        work = np.empty(problem.x.shape)
+
+        def kernel(x: Any, *contexts: Any) -> Any:
+            work[...] = x
+            time.sleep(1e-5)
+            return inner(work, *contexts)
+
+        return kernel if value else inner
+
+    return replace(engine, native={**engine.native, "jacobian": native})
+
+
 def _gradient_instead(engine: Engine) -> Engine:
     """Forget the tangent: H 1 instead of H t."""
 
@@ -313,6 +384,10 @@ FAULTS: dict[str, Callable[[Engine], Engine]] = {
     "stale tangent": _stale_tangent,
     "tangent forgotten": _gradient_instead,
     "frozen when bound": _frozen_when_bound,
+    "remembers tangents": _remembering_tangents,
+    "chunks": _one_chunk,
+    "writes prepare's y": jacobians(_writing_y),
+    "value races": _racing_values,
 }
 
 
@@ -326,4 +401,7 @@ def _recompiling(engine: Engine) -> Engine:
     return replace(engine, arrays=replace(engine.arrays, compile=compile_each_time))
 
 
-JAX_FAULTS: dict[str, Callable[[Engine], Engine]] = {"recompiles": _recompiling}
+JAX_FAULTS: dict[str, Callable[[Engine], Engine]] = {
+    "recompiles": _recompiling,
+    "remembers values": _remembering_values,
+}

@@ -54,7 +54,7 @@ def test_variants():
     ]
     full = [(stage, variant) for _, stage, variant in rows_of(FD, benchmark="full")]
     shots = ["jacobian", "value_and_jacobian", "jacobian out=", "value_and_jacobian out="]
-    assert full == [*found, *(("one shot", one) for one in shots)]
+    assert full == [*found, *(("one shot", f"one shot {one}") for one in shots)]
 
 
 def test_variants_in_place_and_at_one_point():
@@ -72,7 +72,7 @@ def test_counts_of_finite_differences():
     assert calls["AutoFiniteDiff()", "prepare", "prepare"] == 1
     assert calls["AutoFiniteDiff()", "plan", "execute"] == 6
     assert calls["AutoFiniteDiff()", "plan", "value_and_jacobian"] == 7
-    assert calls["AutoFiniteDiff()", "one shot", "jacobian"] == 7
+    assert calls["AutoFiniteDiff()", "one shot", "one shot jacobian"] == 7
     assert calls["AutoFiniteDiff(scheme='forward')", "bind", "bind out="] == 4
     assert not any(row.traces or row.compilations for row in rows.values())
 
@@ -172,11 +172,10 @@ def test_text(table):
     assert lines[0] == "square" and "total" in lines
     head = lines[2].split("  ")
     assert [one.strip() for one in head if one] == [
-        "variant", "backend", "prepared", "time", "minimum", "spread", "f calls", "peak",
-        "blocks", "traces", "compiled",
+        "variant", "backend", "time", "spread", "f calls", "peak", "blocks", "traces", "compiled",
     ]  # fmt: skip
     execute = next(line for line in lines if line.startswith("execute "))
-    assert "AutoFiniteDiff()" in execute and " yes " in execute
+    assert "AutoFiniteDiff()" in execute
 
 
 def test_json(table):

@@ -25,7 +25,7 @@ def times(monkeypatch):
 
     def pretend(*seconds):
         made = [Timing(tuple(s * np.roll(noise, i)), 1) for i, s in enumerate(seconds)]
-        monkeypatch.setattr(recommending, "time_together", lambda calls, seconds: made)
+        monkeypatch.setattr(recommending, "time_together", lambda calls, seconds, fewest: made)
 
     return pretend
 
@@ -41,8 +41,8 @@ def test_ranked_by_time(times):
     assert (
         second.reasons[0].startswith("1.9") and "times slower than the first" in second.reasons[0]
     )
-    assert "accurate to about 1e-8 by its method" in first.reasons
-    assert "accurate to about 1e-10 by its method" in third.reasons
+    assert "a method that is accurate to about 1e-8 at best" in first.reasons
+    assert "a method that is accurate to about 1e-10 at best" in third.reasons
     assert len(second.reasons) in (1, 2) and second.deviation < 1e-15 < third.deviation < 1e-9
     assert second.route == "native" and second.prepare_seconds > 0
 
@@ -61,9 +61,9 @@ def test_preparation_is_weighed(times):
     slow = found.ranked[1]
     assert slow.backend == FD
     (reason,) = [one for one in slow.reasons if "cheaper in all" in one]
-    calls = float(reason.split()[6])
+    calls = float(reason.split()[6].replace(",", ""))
     saved = found.ranked[0].prepare_seconds - slow.prepare_seconds
-    assert calls == pytest.approx(saved / 4e-6, rel=0.02)
+    assert calls == pytest.approx(saved / 4e-6, rel=0.35)  # rounded to a digit
 
 
 def test_what_cannot_is_left_out_with_its_reason():

@@ -10,13 +10,14 @@ from typing import Any, NamedTuple, final
 import numpy as np
 
 from difint.backends import Backend
+from difint.errors import DifintError
 from difint.plan import Plan
 from difint.testing.accuracy import orders, tolerance
 from difint.testing.calls import Call, Subject
-from difint.testing.compare import Tolerance, compare, scale_of, wrong_kind
+from difint.testing.compare import Tolerance, compare, scale_of, shapes_of, wrong_kind
 from difint.testing.failure import Failure
 from difint.testing.scenario import Scenario
-from difint.testing.values import dense, in_numpy, leaves_of
+from difint.testing.values import dense, leaves_of
 
 # A poison that no right result holds, for results that hold NaN.
 _POISON = -123456.78125
@@ -45,6 +46,7 @@ class Case:
         scenario: what is computed.
         failures: what was found so far.
         outcomes: what calls did, by call: checks share them.
+        stopped: something was found that makes all further checks fail too.
 
     Args:
         scenario: what is computed.
@@ -60,7 +62,9 @@ class Case:
         self.scenario = scenario
         self.failures: list[Failure] = []
         self.outcomes: dict[Any, Any] = {}
+        self.stopped = False
         self._rtol, self._atol = rtol, atol
+        self._tolerances: dict[int, float] = {}
 
     @cached_property
     def plan(self) -> Plan:
@@ -98,26 +102,36 @@ class Case:
 
     def difference(self, call: Call, returned: Any) -> Difference | None:
         """Say how what a call returned differs from what is right; ``None`` if it does not."""
-        scenario, trees = self.scenario, self.subject.trees
-        right = scenario.parts if call.full else (scenario.result,)
-        got = returned if call.full else (returned,)
-        if right is None or scenario.result is None:
+        scenario = self.scenario
+        if scenario.result is None:
             return None
+        lower = scenario.lower or (None,) * (len(scenario.record.parts) - 1)
+        return self.between(call, returned, (*lower, scenario.result))
+
+    def between(self, call: Call, returned: Any, right: tuple[Any, ...]) -> Difference | None:
+        """Compare what a call returned with all parts, ``None`` for a part that is not known."""
+        right = right if call.full else right[-1:]
+        got = returned if call.full else (returned,)
         if not isinstance(got, tuple) or len(got) != len(right):
             return Difference(0, f"it returned {_count(got)}, not {len(right)} parts", 0.0)
-        scale = scale_of(*(leaf for part in right for leaf in leaves_of(dense(part), trees)))
-        parts = zip(got, right, [*orders(scenario)][-len(right) :], strict=True)
+        trees = self.subject.trees
+        known = [dense(part) for part in right if part is not None]
+        scale = scale_of(*(leaf for part in known for leaf in leaves_of(part, trees)))
+        parts = zip(got, right, [*orders(self.scenario)][-len(right) :], strict=True)
         for position, (one, want, order) in enumerate(parts):
             last = position == len(right) - 1
-            near = self._tolerance(order)
-            text = compare(one, want, trees, near, scale, self._shapes)
             given = (call.out and last) or (call.y and not position)
-            if text is None and not given:
-                text = wrong_kind(one, scenario.x, trees)
+            near = self._tolerance(order)
+            text = None if want is None else self._part(one, want, near, scale, given)
             if text is not None:
                 where = "" if last else f"lower order {position}: "
                 return Difference(position, where + text, near.atol + near.rtol * scale)
         return None
+
+    def _part(self, got: Any, want: Any, near: Tolerance, scale: float, given: bool) -> str | None:
+        trees = self.subject.trees
+        text = compare(got, want, trees, near, scale, shapes_of(self.scenario))
+        return text if given or text is not None else wrong_kind(got, self.scenario.x, trees)
 
     def value_difference(self, y: Any) -> Difference | None:
         """Say how what a call left in ``y=`` differs from ``f(x)``; ``None`` if it does not."""
@@ -134,30 +148,17 @@ class Case:
         scenario.f(right, scenario.x, *(context.value for context in scenario.contexts))
         return right
 
-    def disagreement(self, got: Any, want: Any) -> str | None:
-        """Say how two results of the operator differ that should be the same."""
-        trees = self.subject.trees
-        right = in_numpy(dense(want), trees)
-        scale = scale_of(*leaves_of(right, trees))
-        near = self._tolerance(self.scenario.record.order)
-        return compare(got, right, trees, near, scale, self._shapes)
-
     def _tolerance(self, order: int) -> Tolerance:
-        rtol = self._rtol
-        if rtol is None:
-            rtol = tolerance(self.subject.engine, self.scenario, order)
-        return Tolerance(rtol, self._atol)
+        if self._rtol is not None:
+            return Tolerance(self._rtol, self._atol)
+        if order not in self._tolerances:
+            self._tolerances[order] = tolerance(self.subject.engine, self.scenario, order)
+        return Tolerance(self._tolerances[order], self._atol)
 
-    @property
-    def _shapes(self) -> tuple[Any, Any]:
-        scenario = self.scenario
-        if scenario.y is not None:
-            return np.shape(scenario.x), scenario.y.shape
-        valued = scenario.record.parts[0] == "y" and scenario.lower
-        y = scenario.lower[0] if valued and scenario.lower else None
-        if isinstance(scenario.x, np.ndarray) and isinstance(y, np.ndarray):
-            return scenario.x.shape, y.shape
-        return None, None
+    def stop(self, check: str, problem: str, code: str) -> None:
+        """Note a failure that makes all further checks fail too."""
+        self.fail(check, problem, code)
+        self.stopped = True
 
     def fail(
         self,
@@ -169,9 +170,9 @@ class Case:
         refused: bool = False,
     ) -> None:
         """Note a failure."""
-        backend = repr(self.subject.backend)
+        backend, scenario = repr(self.subject.backend), self.scenario
         self.failures.append(
-            Failure(backend, self.scenario.name, check, problem, code, refused, error)
+            Failure(backend, scenario.name, scenario.operator, check, problem, code, refused, error)
         )
 
     @contextmanager
@@ -184,9 +185,11 @@ class Case:
         ]
         arrays = [leaf for leaf in values if isinstance(leaf, np.ndarray) and leaf.flags.writeable]
         copies = [array.copy() for array in arrays]
-        yield
-        for array, copy in zip(arrays, copies, strict=True):
-            array[...] = copy
+        try:
+            yield
+        finally:
+            for array, copy in zip(arrays, copies, strict=True):
+                array[...] = copy
 
     @contextmanager
     def guarded(self, check: str, what: str, code: str, *, refused: bool = False) -> Iterator[None]:
@@ -202,7 +205,9 @@ class Case:
         """Note an exception that should not have been raised."""
         said = str(error).strip() or "no message"
         problem = f"{what} raised {type(error).__name__}: {said}"
-        self.fail(check, problem, code, error, refused=refused)
+        hinted = any(note.startswith("difint: ") for note in getattr(error, "__notes__", ()))
+        explained = isinstance(error, DifintError) or hinted
+        self.fail(check, problem, code, error, refused=refused and explained)
 
 
 def _count(got: Any) -> str:

@@ -10,10 +10,10 @@ import numpy as np
 
 from difint.testing.calls import Call, calls_of
 from difint.testing.checks.case import Case
-from difint.testing.checks.outcome import PLANS, outcome_of
+from difint.testing.checks.outcome import PLANS, code_of, outcome_of
 from difint.testing.code import reproduce, targets_code
 from difint.testing.compare import Tolerance, scale_of
-from difint.testing.values import leaves_of, same
+from difint.testing.values import leaves_of, same, values_of
 
 
 def check(case: Case) -> None:
@@ -21,7 +21,7 @@ def check(case: Case) -> None:
     wrong: dict[str, list[Call]] = {}
     for call in calls_of(case.scenario, "plan", "bind", "same point", "one shot"):
         for position in outcome_of(case, call).changed:
-            wrong.setdefault(_held(call, position), []).append(call)
+            wrong.setdefault(_held(case, call, position), []).append(call)
     for held, calls in wrong.items():
         labels = ", ".join(call.label(case.scenario) for call in calls)
         lines = ("import copy", f"before = copy.deepcopy({held})", calls[0].code(case.subject))
@@ -32,17 +32,21 @@ def check(case: Case) -> None:
             f"print(before, {held})",
             plan=PLANS.get(calls[0].stage, ""),
         )
-        case.fail("intact", f"{labels} changed {_name(case, held)}", code)
+        case.stop("intact", f"{labels} changed {_name(case, held)}", code)
 
 
-def _held(call: Call, position: int) -> str:
+def _held(case: Case, call: Call, position: int) -> str:
+    if position == len(call.args(case.scenario)):
+        return "s.y"
     return "s.t" if call.stage == "same point" else f"s.args[{position}]"
 
 
 def _name(case: Case, held: str) -> str:
     lead = ["x"] if case.scenario.record.tangent is None else ["x", "t"]
     names = lead + [f"context {i}" for i in range(len(case.scenario.contexts))]
-    return f"t, {held}" if held == "s.t" else f"{names[int(held[7:-1])]}, {held}"
+    if held in ("s.t", "s.y"):
+        return f"{held[2:]}, {held}" if held == "s.t" else "the y of prepare, s.y"
+    return f"{names[int(held[7:-1])]}, {held}"
 
 
 def check_aliasing(case: Case) -> None:
@@ -50,7 +54,7 @@ def check_aliasing(case: Case) -> None:
     for call in calls_of(case.scenario, "plan", "bind", "same point"):
         if call.out or call.y:
             continue
-        with case.guarded("aliasing", call.label(case.scenario), ""):
+        with case.guarded("aliasing", call.label(case.scenario), code_of(case, call)):
             _check_fresh(case, call)
 
 
@@ -64,7 +68,9 @@ def _check_fresh(case: Case, call: Call) -> None:
         _fail(case, call, "a later call changed the result of an earlier one", *_later(call))
         return
     if _shared(kept, _inputs(case)):
-        _fail(case, call, "a result and an argument share memory", "print(first)")
+        shared = "print([np.shares_memory(a, b) for a in leaves(first) for b in leaves(s.args)])"
+        lines = "from optree import tree_leaves as leaves", shared
+        _fail(case, call, "a result and an argument share memory", *lines)
         return
     with _overwritten(kept, copies):
         again = _flat(case, run(call.args(case.scenario)))
@@ -72,10 +78,15 @@ def _check_fresh(case: Case, call: Call) -> None:
     got = call.code(case.subject)
     if not all(map(_equal, copies_of_again, copies)):
         problem = "writing to a result changes what a later call returns"
-        write = "for leaf in optree.tree_leaves(first):\n    leaf[...] = np.nan"
+        write = "for leaf in optree.tree_leaves(first):\n    np.copyto(np.asarray(leaf), np.nan)"
         _fail(case, call, problem, "import optree", write, f"print({got})")
     elif _shared(kept, again):
-        _fail(case, call, "two results share memory", f"print(first, {got})")
+        lines = (
+            "from optree import tree_leaves as leaves",
+            f"pairs = zip(leaves(first), leaves({got}))",
+        )
+        shared = "print([np.shares_memory(a, b) for a, b in pairs])"
+        _fail(case, call, "two results share memory", *lines, shared)
 
 
 def _fail(case: Case, call: Call, problem: str, *lines: str) -> None:
@@ -117,7 +128,8 @@ def _later(call: Call) -> tuple[str, ...]:
 
 
 def _flat(case: Case, returned: Any) -> list[Any]:
-    return leaves_of(returned, case.subject.trees)
+    """List the arrays of a result; of a sparse one its values, for indices may be shared."""
+    return [values_of(leaf) for leaf in leaves_of(returned, case.subject.trees)]
 
 
 def _inputs(case: Case) -> list[Any]:

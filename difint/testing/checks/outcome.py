@@ -27,7 +27,8 @@ class Outcome:
     Attributes:
         call: which call.
         found: how its result was wrong.
-        changed: the positions of the arguments that it changed.
+        changed: the positions of the arguments that it changed; one past the last is that of
+            the ``y`` of prepare.
         calls: how often it called ``f``; ``None`` if that was not counted.
         work: what it traced and compiled; ``None`` for one shot.
         error: what it raised.
@@ -59,21 +60,24 @@ def _observe(case: Case, call: Call) -> Outcome:
         plan = case.plan_for(call)
         targets = case.targets(call)
         if call.stage == "bind":
-            args = rebindable(case)
-        thunk = call.thunk(case.subject, plan, args, *targets)
+            args = rebindable(case, case.scenario.prepare_args)
+        with case.subject.engine.arrays.watch() as making:
+            thunk = call.thunk(case.subject, plan, args, *targets)
         if call.stage == "bind":
-            rewrite(case, args)
-        before = [[np.array(leaf) for leaf in _read(case, arg)] for arg in args]
+            rewrite(case, args, case.scenario.args)
+        held = (*args, case.scenario.y)
+        before = [[np.array(leaf) for leaf in _read(case, arg)] for arg in held]
         if plan is None:  # one-shot functions prepare: nothing of it is counted
             returned, calls, work = thunk(), None, None
         else:
             with case.subject.engine.arrays.watch() as work, counted_calls(case.scenario.f) as seen:
                 returned = thunk()
             calls = seen.count
+            work = Traces(making.traces + work.traces, making.compilations + work.compilations)
         found = _difference(case, call, returned, *targets)
     except Exception as error:
         return Outcome(call, error=error)
-    changed = tuple(_restored(case, args, before))
+    changed = tuple(_restored(case, held, before))
     return Outcome(call, found, changed, calls, work)
 
 
@@ -85,8 +89,11 @@ def _difference(case: Case, call: Call, returned: Any, out: Any, y: Any) -> Diff
     return case.value_difference(y) if found is None and call.y else found
 
 
-def rebindable(case: Case) -> tuple[Any, ...]:
-    """Make arguments in memory of their own that hold the numbers of prepare, to be bound."""
+def rebindable(case: Case, numbers: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Make arguments in memory of their own that hold these numbers, to be bound.
+
+    What has no memory that can change, scalars and immutable arrays, is the scenario's.
+    """
     trees = case.subject.trees
 
     def join(one: Any, other: Any) -> Any:
@@ -98,13 +105,13 @@ def rebindable(case: Case) -> tuple[Any, ...]:
         joined = trees.unflatten(structure, leaves)
         return type(one)(joined) if isinstance(one, Context) else joined
 
-    return tuple(map(join, case.scenario.args, case.scenario.prepare_args))
+    return tuple(map(join, case.scenario.args, numbers))
 
 
-def rewrite(case: Case, args: tuple[Any, ...]) -> None:
-    """Write the scenario's numbers into the memory of arguments that are bound."""
+def rewrite(case: Case, args: tuple[Any, ...], numbers: tuple[Any, ...]) -> None:
+    """Write other numbers into the memory of arguments that are bound."""
     trees = case.subject.trees
-    for into, arg in zip(args, case.scenario.args, strict=True):
+    for into, arg in zip(args, numbers, strict=True):
         for one, other in zip(leaves_of(into, trees), leaves_of(arg, trees), strict=True):
             if isinstance(one, np.ndarray):
                 one[...] = other

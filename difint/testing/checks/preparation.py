@@ -2,55 +2,85 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, final
 
 import numpy as np
 
-from difint.contexts import Constant
+from difint.contexts import Constant, Context
 from difint.errors import ArgumentError, DifintError, PreparationMismatchError
 from difint.kinds import NUMPY, PYTHON, describe, kind_of
-from difint.testing.calls import Call
+from difint.testing.calls import Call, calls_of
 from difint.testing.checks.case import Case
 from difint.testing.checks.outcome import outcome_of
 from difint.testing.code import reproduce
 from difint.testing.values import KINDS, dense, leaves_of, mapped, to_jax
 
-_MISFIT: tuple[type[DifintError], ...] = (PreparationMismatchError,)
+_Errors = tuple[type[DifintError], ...]
+_MISFIT: _Errors = (PreparationMismatchError,)
+_BARE: _Errors = (ArgumentError,)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class _Misfit:
+    """Arguments that do not fit.
+
+    Attributes:
+        what: what is wrong with them.
+        code: the arguments as code.
+        args: the arguments.
+        errors: which errors may say so.
+        targets: ``out=`` or ``y=``.
+    """
+
+    what: str
+    code: str
+    args: tuple[Any, ...]
+    errors: _Errors = _MISFIT
+    targets: Mapping[str, Any] = field(default_factory=dict)
 
 
 def check(case: Case) -> None:
-    """Call with arguments that do not fit; each must be refused, in every way to call."""
+    """Call with arguments that do not fit; each must be refused, in every way to call a plan."""
     methods = ["execute", case.scenario.record.variant]
-    for what, change, allowed in _misfits(case):
-        for method in methods:
-            code = f"plan.{method}({change[0]})"
-            _check_refused(case, method, what, code, change[1], {}, allowed)
-    _check_out(case)
+    bound = [*methods, *(["bind"] if calls_of(case.scenario, "bind") else [])]
+    for misfit in _misfits(case):
+        for method in bound:
+            _check_refused(case, case.plan, method, misfit)
+    for misfit in _targets(case):
+        for method in bound:
+            _check_refused(case, case.plan, method, misfit)
+    if case.scenario.record.tangent is not None:
+        for what, t in _others(case.scenario.t, case.subject.trees):
+            for method in methods:
+                misfit = _Misfit(f"t of {what} at one point", "wrong", (t,))
+                _check_refused(case, case.same_point, method, misfit)
     _check_survival(case)
 
 
-_Change = tuple[str, tuple[Any, ...]]
-"""The arguments as code, and as values."""
-
-_Misfit = tuple[str, _Change, tuple[type[DifintError], ...]]
-"""What does not fit, the arguments, the errors that may say so."""
-
-
 def _misfits(case: Case) -> Iterator[_Misfit]:
-    args = case.scenario.args
-    lead = 1 if case.scenario.record.tangent is None else 2
-    for position, name in zip(range(lead), ("x", "t"), strict=False):
-        for what, other in _others(args[position], case.subject.trees):
-            changed = (*args[:position], other, *args[position + 1 :])
-            code = f"*s.args[:{position}], wrong, *s.args[{position + 1}:]"
-            yield f"{name} of {what}", (code, changed), _MISFIT
-    yield "a missing argument", ("*s.args[:-1]", args[:-1]), _MISFIT
+    scenario, trees = case.scenario, case.subject.trees
+    args, contexts = scenario.args, scenario.contexts
+    names = ["x"] if scenario.record.tangent is None else ["x", "t"]
+    names += [f"context {i}" for i in range(len(contexts))]
+    for position, (name, arg) in enumerate(zip(names, args, strict=True)):
+        context = isinstance(arg, Context)
+        for what, other in _others(arg.value if context else arg, trees):
+            wrong = type(arg)(other) if context else other
+            changed = (*args[:position], wrong, *args[position + 1 :])
+            code = f"*s.args[:{position}], wrong, *s.args[{position + 1} :]"
+            yield _Misfit(f"{name} of {what}", code, changed)
+    if isinstance(scenario.t, tuple):
+        more = (args[0], (*scenario.t, scenario.t[0]), *contexts)
+        yield _Misfit("a tangent too many", "s.x, (*s.t, s.t[0]), *s.contexts", more)
+    yield _Misfit("a missing argument", "*s.args[:-1]", args[:-1])
     more = (*args, Constant(1.0))
-    yield "a context too many", ("*s.args, di.Constant(1.0)", more), _MISFIT
-    if case.scenario.contexts:
-        code, bare = "*s.args[:-1], s.args[-1].value", (*args[:-1], args[-1].value)
-        yield "a bare context", (code, bare), (ArgumentError,)
+    yield _Misfit("a context too many", "*s.args, di.Constant(1.0)", more)
+    if contexts:
+        bare = (*args[:-1], contexts[-1].value)
+        yield _Misfit("a bare context", "*s.args[:-1], s.contexts[-1].value", bare, _BARE)
 
 
 def _others(value: Any, trees: Any) -> Iterator[tuple[str, Any]]:
@@ -83,44 +113,38 @@ def _recast(leaf: Any) -> Any:
     return np.asarray(leaf).astype(other) if NUMPY.owns(leaf) else leaf.astype(other)
 
 
-def _check_refused(
-    case: Case,
-    method: str,
-    what: str,
-    call: str,
-    args: tuple[Any, ...],
-    options: dict[str, Any],
-    allowed: tuple[type[DifintError], ...],
-) -> None:
-    names = " or ".join(one.__name__ for one in allowed)
-    code = reproduce(case.subject, f"# wrong: {what}", call, plan="*s.prepare_args")
+def _check_refused(case: Case, plan: Any, method: str, misfit: _Misfit) -> None:
+    names = " or ".join(one.__name__ for one in misfit.errors)
+    given = "".join(f", {name}=wrong" for name in misfit.targets)
+    call = f"plan.{method}({misfit.code}{given})"
+    args = "same point" if plan is not case.plan else "*s.prepare_args"
+    code = reproduce(case.subject, f"# wrong is {misfit.what}", call, plan=args)
     try:
-        getattr(case.plan, method)(*args, **options)
-    except allowed:
+        getattr(plan, method)(*misfit.args, **misfit.targets)
+    except misfit.errors:
         return
     except Exception as error:
-        problem = f"{method} with {what} raised {type(error).__name__}, not {names}"
+        problem = f"{method} with {misfit.what} raised {type(error).__name__}, not {names}"
         case.fail("preparation", problem, code, error)
         return
-    case.fail("preparation", f"{method} with {what} was not refused with {names}", code)
+    case.fail("preparation", f"{method} with {misfit.what} was not refused with {names}", code)
 
 
-def _check_out(case: Case) -> None:
-    """Pass an ``out=`` that cannot be filled."""
-    scenario = case.scenario
-    if scenario.result is None or scenario.place.operator == "out":
-        return
-    fits = case.poisoned(scenario.result)
-    if not all(np.shape(leaf) for leaf in leaves_of(fits, case.subject.trees)):
-        return
-    for what, out in (
-        ("out= of another size", mapped(_longer, fits, case.subject.trees)),
-        ("out= of another dtype", mapped(_recast, fits, case.subject.trees)),
-        ("a read-only out=", mapped(_read_only, fits, case.subject.trees)),
-    ):
-        code = "plan.execute(*s.args, out=wrong)"
-        allowed = (ArgumentError,)
-        _check_refused(case, "execute", what, code, scenario.args, {"out": out}, allowed)
+def _targets(case: Case) -> Iterator[_Misfit]:
+    """Pass an ``out=`` or a ``y=`` that cannot be filled."""
+    scenario, trees = case.scenario, case.subject.trees
+    fits = {"out": scenario.result if scenario.place.operator == "in" else None, "y": scenario.y}
+    for name, like in fits.items():
+        target = None if like is None else case.poisoned(like)
+        if target is None or not all(np.shape(leaf) for leaf in leaves_of(target, trees)):
+            continue
+        for what, change in (
+            ("another size", _longer),
+            ("another dtype", _recast),
+            ("memory that is read-only", _read_only),
+        ):
+            wrong = {name: mapped(change, target, trees)}
+            yield _Misfit(f"{name}= of {what}", "*s.args", scenario.args, _BARE, wrong)
 
 
 def _read_only(leaf: Any) -> Any:

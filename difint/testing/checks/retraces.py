@@ -12,7 +12,7 @@ from difint.testing.counting import counted_calls
 def check(case: Case) -> None:
     """Call prepared operators again and again, from the first time on."""
     seen: dict[Call, int | None] = {}
-    for call in calls_of(case.scenario, "plan", "same point"):
+    for call in calls_of(case.scenario, "plan", "bind", "same point"):
         first = outcome_of(case, call)
         if first.error is None:
             with case.guarded("retraces", call.label(case.scenario), _code(case, call)):
