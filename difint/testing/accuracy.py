@@ -15,7 +15,7 @@ from difint.testing.values import KINDS, dense, leaves_of
 # Enough for the constants of truncation errors and for the rounding of a few hundred operations.
 _MARGIN = 50.0
 # No margin makes a check of more than this mean anything.
-_COARSEST = 0.02
+_COARSEST = 0.05
 
 
 def power(engine: Engine, operator: str, order: int) -> float:

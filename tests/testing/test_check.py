@@ -182,3 +182,111 @@ def test_gaps_speak_of_known_features():
     pair = di.SecondOrder(FD, JAX)
     assert set(pair.gaps()) == {*FD.gaps(), *JAX.gaps()}
     assert di.PrimitiveOnly(JAX, "forward").gaps() == JAX.gaps()
+
+
+def test_a_function_that_is_not_steady_is_told_from_a_backend_that_is_not():
+    rng = np.random.default_rng(0)
+    random = Scenario("gradient", lambda x: x @ x + rng.random(), X, result=2 * X)
+    with pytest.raises(CheckError) as caught:
+        check_differentiation(FD, random)
+    (found,) = caught.value.failures
+    assert found.check == "function"
+    assert found.problem.startswith("f gives other values for the same arguments")
+
+
+def test_the_last_part_is_checked_where_lower_orders_are_unknown():
+    right = np.array([[2.0, 1.0], [2.0, 1.0]])
+    scenario = Scenario("jacobian", lambda x: x[::-1] * x, X, result=right)
+    assert check_differentiation(FD, scenario).passed
+    for fault in ("wrong value", "remembered"):
+        broken = AutoBroken(fault)
+        if fault == "wrong value":
+            assert check_differentiation(broken, scenario).passed  # y is not known
+        else:
+            with pytest.raises(CheckError):
+                check_differentiation(broken, scenario)
+
+
+def test_a_wrong_form_is_reported_once():
+    wrong = [3 * X[:1], np.array([2, 4]), (2 * X, 2 * X), 2 * X.astype("f4")]
+    for result in wrong:
+        with pytest.raises(CheckError) as caught:
+            check_differentiation(FD, GOOD.replace(result=result))
+        (found,) = caught.value.failures
+        assert found.problem.startswith("execute is wrong: its ")
+
+
+def test_numbers_may_stand_for_arrays_without_axes():
+    scenario = GOOD.replace(f=lambda x: float((x**2).sum()))
+    assert check_differentiation(FD, scenario).passed
+
+
+def test_a_crash_at_prepare_is_no_refusal():
+    class Broken(Exception):
+        pass
+
+    def fails(x):
+        raise Broken("not my day")
+
+    with pytest.raises(CheckError) as caught:
+        check_differentiation(FD, GOOD.replace(f=fails))
+    assert not isinstance(caught.value, RefusalError)
+
+
+def test_looking_for_a_cause_may_fail_too():
+    point = X.copy()
+
+    def f(x):
+        if np.array_equal(np.real(x), point):
+            raise ZeroDivisionError
+        return 1.0 * x
+
+    scenario = Scenario("jacobian", f, 2 * X, result=3 * np.eye(2), prepare_args=(X / 2,))
+    with pytest.raises(CheckError, match="off by the factor"):
+        check_differentiation(FD, scenario)
+
+
+def test_many_failures_are_summed_up_first():
+    scenarios = [BAD, BAD, BAD.replace(operator="gradient"), BAD]
+    with pytest.raises(CheckError) as caught:
+        check_differentiation(FD, scenarios)
+    lines = str(caught.value).splitlines()
+    count = len(caught.value.failures)
+    assert lines[:3] == [
+        f"check_differentiation: {count} failures",
+        "",
+        f"  AutoFiniteDiff(), correctness: {count} of gradient",
+    ]
+
+
+def test_sparse_results(monkeypatch):
+    """A backend of the future: its results are sparse, and share their indices alone."""
+    from scipy.sparse import csc_array
+
+    from difint.plan import Plan
+
+    inner = Plan.execute
+    share = []
+
+    def execute(self, *args, out=None, y=None):
+        result = csc_array(inner(self, *args, y=y))
+        if share:
+            result.data = share[0] if share[0] is not None else result.data
+            share[0] = result.data
+        return result
+
+    monkeypatch.setattr(Plan, "execute", execute)
+    scenario = next(s for s in default_sparse() if s.name.endswith("jacobian/arrow"))
+    options = {"preparation": False, "retraces": False}
+    call = {"correctness": False}
+    found = check_differentiation(FD, scenario.replace(result=None, lower=None), **options, **call)
+    assert found.passed
+    share.append(None)
+    with pytest.raises(CheckError, match="share memory|writing to a result"):
+        check_differentiation(FD, scenario.replace(result=None, lower=None), **options, **call)
+
+
+def default_sparse():
+    from difint.testing import sparse_scenarios
+
+    return sparse_scenarios(in_place=False, modifiers=())

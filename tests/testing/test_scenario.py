@@ -50,6 +50,9 @@ REFUSED = [
     ),
     (lambda: Scenario("gradient", total, X, prepare_args=()), ["prepare_args", "1 of them"]),
     (lambda: Scenario("gradient", total, X, features=["odd"]), ["a feature is unknown", "'odd'"]),
+    (lambda: Scenario("gradient", total, X, lower=5.0), ["lower does not hold", "a float", "(y,)"]),
+    (lambda: Scenario("hessian", total, X, lower=(5.0,)), ["a tuple of 2", "a tuple of 1"]),
+    (lambda: Scenario(X, total, X), ["operator is not one of the eight", "a ndarray"]),
     (lambda: default_scenarios("tensorflow"), ["library", "'numpy' or 'jax' or 'torch'"]),
     (lambda: default_scenarios(dtype="float16"), ["dtype", "'float64' or 'float32'"]),
     (lambda: default_scenarios(modifiers=["twice"]), ["modifiers", "'batchify'", "'twice'"]),
@@ -109,6 +112,22 @@ def test_prepare_args_are_of_the_same_form_with_other_values():
     assert in_jax.prepare_args[0].dtype == np.float32
     given = Scenario("gradient", total, X, prepare_args=(3 * X,))
     np.testing.assert_array_equal(given.prepare_args[0], 3 * X)
+
+
+def test_replace_makes_what_follows_anew():
+    scenario = load_scenario("default/numpy/float64/hvp/vector->number")
+    moved = scenario.replace(x=np.ones(2), t=np.ones(2))
+    np.testing.assert_array_equal(moved.prepare_args[0], np.full(2, 0.875))
+    assert moved.source is None and scenario.replace(name="mine").source is None
+    assert scenario.replace(name="mine", source=scenario.source).source == scenario.source
+    assert scenario.replace(result=3.0).prepare_args is scenario.prepare_args
+
+
+def test_torch_scenarios_are_prepared_elsewhere():
+    for one in default_scenarios("torch", modifiers=MODIFIERS):
+        x, other = one.x, one.prepare_args[0]
+        assert x.shape == other.shape and x.dtype == other.dtype and not torch.equal(x, other)
+        assert one.place.operator == "in"
 
 
 def test_replace_keeps_the_rest():

@@ -177,5 +177,8 @@ def _program(case: Case, call: Call, lines: list[str], got: str, found: Differen
     elif call.full and scenario.parts is not None:
         got, want = f"{got}[{found.part}]", f"s.parts[{found.part}]"
         value = scenario.parts[found.part]
-    lines.append(assertion(got, want, found.allowed, value))
+    if "its kind is" in found.text:
+        lines.append(f"print(type({got}), type(s.x))")
+    else:
+        lines.append(assertion(got, want, found.allowed, value))
     return reproduce(case.subject, *lines, plan=plan)
