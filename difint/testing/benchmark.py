@@ -162,17 +162,15 @@ _Count = tuple[int | None, Traces, Memory]
 
 
 def _counted(run: _Run, call: Call | None) -> tuple[Callable[[], Any], _Count]:
-    """Get a call, and what it does: calls of ``f``, and the work of its very first evaluation."""
-    make = run.subject.prepare_anew if call is None else run.thunk(call)
-    watch = run.subject.engine.arrays.watch
+    """Get a call, and what it does; the work of a plan is that of its very first evaluation."""
+    watch, f = run.subject.engine.arrays.watch, run.subject.scenario.f
+    thunk = run.subject.prepare_anew if call is None else run.thunk(call)
     with watch() as first:
-        thunk = waited(make, run.subject.trees) if call is not None else make
-        if call is None:
-            make()
-    with watch() as later, counted_calls(run.subject.scenario.f) as calls:
+        thunk = waited(thunk, run.subject.trees) if call is not None else thunk
+    with watch() as later, counted_calls(f) as calls:
         thunk()
-    work = first if call is not None and call.stage != "one shot" else later
-    return thunk, (calls.count, work, memory_of(thunk))
+    planned = call is not None and call.stage != "one shot"
+    return thunk, (calls.count, first if planned else later, memory_of(thunk))
 
 
 def _row(
