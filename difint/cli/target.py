@@ -12,6 +12,7 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import difint
@@ -127,6 +128,9 @@ def evaluate(option: str, text: str, names: Mapping[str, Any] | None = None) -> 
         own |= {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
         unknown = {node.id for node in nodes} - own - set(names or ()) - set(vars(builtins))
         known = {name: module for name in unknown if (module := _named(name)) is not None}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute):
+                _import_below(node)
         return eval(compile(tree, option, "eval"), {**known, **(names or {})})
     except DifintError:
         raise
@@ -139,10 +143,30 @@ def evaluate(option: str, text: str, names: Mapping[str, Any] | None = None) -> 
 
 def _named(name: str) -> Any:
     """Import the module of a name, if there is one; a variable of the expression has none."""
+    if name in _ALIASES:
+        return importlib.import_module(_ALIASES[name])
     try:
-        return importlib.import_module(_ALIASES.get(name, name))
+        return importlib.import_module(name)
     except ModuleNotFoundError:
         return None
+
+
+def _import_below(node: ast.Attribute) -> None:
+    """Import the modules that a dotted name goes through, as ``a`` and ``a.b`` of ``a.b.c``."""
+    parts: list[str] = []
+    place: ast.expr = node
+    while isinstance(place, ast.Attribute):
+        parts.insert(0, place.attr)
+        place = place.value
+    found = (
+        sys.modules.get(_ALIASES.get(place.id, place.id)) if isinstance(place, ast.Name) else None
+    )
+    for part in parts:
+        if not isinstance(found, ModuleType):
+            return
+        if part not in vars(found) and not _unknown(f"{found.__name__}.{part}"):
+            importlib.import_module(f"{found.__name__}.{part}")
+        found = vars(found).get(part)
 
 
 def _context(option: str, text: str) -> Context:

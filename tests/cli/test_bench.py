@@ -281,6 +281,20 @@ def test_check_of_one_engine_alone_says_so(model, capsys):
     assert "Only AutoFiniteDiff could, in several settings: they may share an error." in out
 
 
+def test_expressions_import_what_they_name(model, capsys):
+    (model / "own_package").mkdir()
+    (model / "own_package" / "__init__.py").write_text("")
+    (model / "own_package" / "points.py").write_text("import numpy\nhere = numpy.ones(2)\n")
+    only = "--backends", "di.AutoFiniteDiff()"
+    assert check(capsys, "own_model:square", *only, x="own_package.points.here")[0] == 0
+
+
+def test_an_alias_of_a_missing_package(model, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "jax.numpy", None)
+    code, _, err = check(capsys, "own_model:square", x="jnp.ones(2)")
+    assert code == 2 and "--x 'jnp.ones(2)' cannot be evaluated: ModuleNotFoundError" in err
+
+
 def test_expressions_may_have_scopes_of_their_own(model, capsys):
     x = "numpy.array([(lambda j: numpy.sqrt(j))(i) for i in range(1, 4)])"
     assert check(capsys, "own_model:square", "--backends", "AutoFiniteDiff()", x=x)[0] == 0
