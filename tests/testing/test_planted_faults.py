@@ -209,6 +209,36 @@ def test_misfits_not_refused(monkeypatch):
         assert f"execute with {what} was not refused with PreparationMismatchError" in problems
 
 
+@pytest.mark.parametrize(
+    "name, start",
+    [
+        (JACOBIAN, "bind with x of another size"),
+        (JACOBIAN + "/constantify", "value_and_jacobian with context 0 of another type"),
+        (DEFAULT + "pullback/vector->vector", "execute with t of another size at one point"),
+    ],
+)
+def test_misfits_in_every_way_to_call(monkeypatch, name, start):
+    monkeypatch.setattr("difint.signature.Signature.check", lambda self, args: False)
+    options = {"correctness": False, "retraces": False, "intact": False, **FEW}
+    found = failures_of(di.AutoFiniteDiff(), load_scenario(name), **options)
+    assert any(one.problem.startswith(start) for one in found), [one.problem for one in found]
+
+
+def test_compilation_in_bind(monkeypatch):
+    import jax
+
+    inner = Plan.bind
+
+    def bind(self, *args, out=None, y=None):
+        step = inner(self, *args, out=out, y=y)
+        return lambda: (jax.jit(lambda x: x + 1)(1.0), step())[1]
+
+    monkeypatch.setattr(Plan, "bind", bind)
+    scenario = load_scenario("default/jax/float64/gradient/vector->number/numpify")
+    found = [one for one in failures_of(di.AutoJax(), scenario, **FEW) if one.check == "retraces"]
+    assert found and all(one.problem.startswith("bind") for one in found)
+
+
 def test_misfits_refused_with_another_error(monkeypatch):
     def unusual(self, args, out, y, full):
         raise KeyError("what?")

@@ -46,10 +46,7 @@ def check(case: Case) -> None:
     """Call with arguments that do not fit; each must be refused, in every way to call a plan."""
     methods = ["execute", case.scenario.record.variant]
     bound = [*methods, *(["bind"] if calls_of(case.scenario, "bind") else [])]
-    for misfit in _misfits(case):
-        for method in bound:
-            _check_refused(case, case.plan, method, misfit)
-    for misfit in _targets(case):
+    for misfit in (*_misfits(case), *_targets(case)):
         for method in bound:
             _check_refused(case, case.plan, method, misfit)
     if case.scenario.record.tangent is not None:
