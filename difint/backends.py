@@ -248,6 +248,60 @@ class AutoJax(Backend):
 
 @final
 @dataclass(frozen=True, slots=True, repr=False)
+class AutoNumba(Backend):
+    """Differentiate forward with dual numbers, compiled to machine code by Numba.
+
+    ``f`` may be a plain Python function or a ``numba.njit`` function, with loops and branches. It
+    and the functions that it calls are compiled; what it reads besides its arguments is frozen.
+
+    Args:
+        mode: ``"forward"``, the only one; ``None`` means the same.
+        chunk_size: how many partial derivatives go through at once; ``None`` for what suits the
+            vector registers, ``"measure"`` to try sizes at prepare and keep the fastest.
+        parallel: spread the chunks over Numba's threads.
+        fastmath: let LLVM reorder and approximate, as ``numba.njit(fastmath=True)`` does.
+
+    Raises:
+        ArgumentError: an unknown mode, or a size that is not positive.
+
+    >>> import numpy as np, difint as di
+    >>> di.jacobian(lambda x: x[0] * x, di.AutoNumba(), np.array([2.0, 3.0]))
+    array([[4., 0.],
+           [3., 2.]])
+    """
+
+    mode: Literal["forward"] | None = None
+    chunk_size: int | Literal["measure"] | None = None
+    parallel: bool = False
+    fastmath: bool = False
+
+    package: ClassVar[str] = "numba"
+
+    def __post_init__(self) -> None:
+        check_choice("AutoNumba", "mode", self.mode, (None, "forward"))
+        check_choice("AutoNumba", "parallel", self.parallel, (False, True))
+        check_choice("AutoNumba", "fastmath", self.fastmath, (False, True))
+        size = self.chunk_size
+        whole = isinstance(size, int) and not isinstance(size, bool) and size > 0
+        if not whole and size not in (None, "measure"):
+            text = message(
+                "AutoNumba",
+                "chunk_size is not a size",
+                expected="a positive integer, 'measure' or None",
+                got=repr(size),
+                remedy="Leave chunk_size= out for what suits this machine.",
+            )
+            raise ArgumentError(text)
+
+    def engine(self) -> Engine:
+        """Return the engine's record."""
+        module = self._import("numba", "difint.engines.numba")
+        engine: Engine = module.engine(self)
+        return engine
+
+
+@final
+@dataclass(frozen=True, slots=True, repr=False)
 class SecondOrder(Backend):
     """Differentiate with ``inner``, and its derivative again with ``outer``.
 

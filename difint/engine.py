@@ -12,6 +12,7 @@ Everything here speaks the engine's own values: the form in which ``Arrays.lower
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -133,7 +134,46 @@ class Arrays:
     chunk: int | None = None
 
 
-def _no_native() -> Mapping[str, Native]:
+@final
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """An operator as code that writes its results where it is told.
+
+    Attributes:
+        kernel: ``(x, [t,] *contexts) -> result``.
+        full: ``(x, [t,] *contexts) -> (lower orders..., result)``.
+        fill: ``(x, [t,] *contexts, out) -> done``: writes the result to ``out`` after checking
+            it; declines with ``False`` or ``TypeError`` what it was not compiled for. ``None``
+            where results are tuples.
+        bind: ``(args, out) -> step``, which reads the arguments' memory again at each call;
+            ``None`` for memory that it was not compiled for, or instead of the function.
+        export: what other compiled code can call.
+        route: how the operator is obtained.
+    """
+
+    kernel: Callable[..., Any]
+    full: Callable[..., Any]
+    fill: Callable[..., Any] | None
+    bind: Callable[..., Any] | None
+    export: Export
+    route: str
+
+
+class Export(abc.ABC):
+    """What a compiled plan offers to code that is not Python; made when first asked for."""
+
+    __slots__ = ()
+
+    @abc.abstractmethod
+    def kernel(self) -> Any:
+        """Get a function for ``numba.njit`` code."""
+
+    @abc.abstractmethod
+    def c_function(self) -> Any:
+        """Get a C function, with ``address`` and ``ctypes``."""
+
+
+def _empty() -> Mapping[str, Any]:
     return MappingProxyType({})
 
 
@@ -147,6 +187,8 @@ class Engine:
         pushforward: builds the primitive ``t -> J t``.
         pullback: builds the primitive ``t -> J^T t``.
         native: builders of the operators that beat the derived route, by operator name.
+        compiled: builders of whole operators that fill their results, by operator name:
+            ``(arrays, problem, batch) -> Compiled``, with the number of tangents in a tuple.
         inplace: functions ``f(y, x, *contexts)`` are accepted.
         accuracy: the relative error of a first derivative, as a power of the machine epsilon: an
             outer difference takes its step from it.
@@ -163,7 +205,8 @@ class Engine:
     arrays: Arrays
     pushforward: Primitive | None = None
     pullback: Primitive | None = None
-    native: Mapping[str, Native] = field(default_factory=_no_native)
+    native: Mapping[str, Native] = field(default_factory=_empty)
+    compiled: Mapping[str, Callable[..., Compiled]] = field(default_factory=_empty)
     inplace: bool = False
     accuracy: float = 1.0
     second_accuracy: float | None = None

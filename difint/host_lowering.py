@@ -85,22 +85,22 @@ def _restore(part: Any, leaf: Leaf) -> Any:
 
 def lower(lowering: Lowering) -> Problem:
     """Lower ``f`` to a function from one NumPy array to one NumPy array."""
-    _check_concrete(lowering)
+    check_concrete(lowering)
     x_form = form_of(lowering.described)
     x = np.array(lowering.x if x_form.enter is None else x_form.enter(lowering.x))
     present = x_form.leave or identity
     make = _filling_call if lowering.y is not None else _returning_call
     call, y_form, y = make(lowering, present, x)
-    return Problem(call, _template(x), _template(y), x_form, y_form, lowering)
+    return Problem(call, template(x), template(y), x_form, y_form, lowering)
 
 
-def _check_concrete(lowering: Lowering) -> None:
+def check_concrete(lowering: Lowering) -> None:
     contexts = [argument("", c, PYTHON_TREES, KINDS) for c in lowering.contexts]
     if any(leaf.traced for one in (lowering.described, *contexts) for leaf in one.leaves):
         refuse_traced(lowering.operator)
 
 
-def _template(value: Any) -> Any:
+def template(value: Any) -> Any:
     return np.broadcast_to(np.zeros((), value.dtype), value.shape)
 
 
@@ -114,10 +114,10 @@ def _returning_call(lowering: Lowering, present: Convert, x: Any) -> _Lowered:
     trial, constants = x.copy(), _constants(lowering)
     before = [leaf.copy() for leaf in constants]
     example = f(present(trial), *values)
-    _check_unwritten(operator, [trial, *constants], [x, *before])
+    check_unwritten(operator, [trial, *constants], [x, *before])
     one = check_returned(operator, example, PYTHON_TREES, KINDS, tree=lowering.tree)
     _check_not_cut(operator, lowering.described, one)
-    settled = _kind_of_x(one, lowering.described)
+    settled = kind_of_x(one, lowering.described)
     y_form = form_of(settled)
     receive = partial(_receiver, operator, one, y_form, example)
     shape = one.leaves[0].shape if present is identity else None
@@ -138,7 +138,7 @@ def _constants(lowering: Lowering) -> list[Any]:
     return [leaf for leaf in leaves if type(leaf) is np.ndarray and leaf.nbytes <= _COPIED]
 
 
-def _check_unwritten(operator: str, after: list[Any], before: list[Any]) -> None:
+def check_unwritten(operator: str, after: list[Any], before: list[Any]) -> None:
     """Refuse an ``f`` that wrote to its ``x``, or to a constant."""
     pairs = enumerate(zip(after, before, strict=True))
     written = [i for i, (one, other) in pairs if one.tobytes() != other.tobytes()]
@@ -217,7 +217,7 @@ def taking_complex(call: Callable[..., Any]) -> Callable[..., Any]:
     return CheckedCall(call.f, call.shape, call.make_receive, takes_complex=True)
 
 
-def _kind_of_x(one: Argument, x: Argument) -> Argument:
+def kind_of_x(one: Argument, x: Argument) -> Argument:
     """Give the leaves of ``y`` the kind of ``x``: NumPy in, NumPy out; floats in, floats out."""
     kinds = {leaf.kind for leaf in x.leaves}
     device = next((leaf.device for leaf in x.leaves if leaf.kind == "jax"), None)
@@ -274,7 +274,7 @@ def _refuse_change(operator: str, one: Argument, got: Argument) -> None:
 def _filling_call(lowering: Lowering, present: Convert, x: Any) -> _Lowered:
     """Lower ``f(y, x, *contexts) -> None``: every call fills an array of its own."""
     f, y = lowering.f, lowering.y
-    one = _check_example(lowering.operator, argument("y", y, PYTHON_TREES, KINDS))
+    one = check_example(lowering.operator, argument("y", y, PYTHON_TREES, KINDS))
     shape, dtype = y.shape, y.dtype
 
     def call(x: Any, *contexts: Any) -> Any:
@@ -291,15 +291,15 @@ def _filling_call(lowering: Lowering, present: Convert, x: Any) -> _Lowered:
         problem = f"f returned a {type(returned).__name__}, and y= was given"
         remedy = "Leave y= out, or let f fill its first argument and return None."
         raise ArgumentError(message(lowering.operator, problem, remedy=remedy))
-    _check_unwritten(lowering.operator, [trial, *constants], [x, *before])
+    check_unwritten(lowering.operator, [trial, *constants], [x, *before])
     if np.isnan(filled).any():
         again = np.zeros(shape, dtype)
         f(again, present(trial), *values)
-        _check_filled(lowering.operator, filled, again)
-    return call, form_of(_kind_of_x(one, lowering.described)), filled
+        check_filled(lowering.operator, filled, again)
+    return call, form_of(kind_of_x(one, lowering.described)), filled
 
 
-def _check_filled(operator: str, filled: Any, again: Any) -> None:
+def check_filled(operator: str, filled: Any, again: Any) -> None:
     """Refuse an ``f`` that leaves entries of ``y`` as they were, or adds to them."""
     unwritten = np.isnan(filled) & ~np.isnan(again)
     if not unwritten.any():
@@ -315,7 +315,7 @@ def _check_filled(operator: str, filled: Any, again: Any) -> None:
     raise ArgumentError(text)
 
 
-def _check_example(operator: str, one: Argument) -> Argument:
+def check_example(operator: str, one: Argument) -> Argument:
     leaf = one.leaves[0] if one.leaves else None
     if (
         one.structure is None

@@ -11,8 +11,8 @@ import numpy as np
 from difint.checks import refuse_traced
 from difint.contexts import unwrap
 from difint.delivery import Delivery
-from difint.engine import Arrays, Unfit
-from difint.errors import ArgumentError, message
+from difint.engine import Arrays, Compiled, Unfit
+from difint.errors import ArgumentError, UnsupportedError, message
 from difint.signature import Signature
 
 
@@ -48,7 +48,9 @@ class Plan:
     __slots__ = (
         "_arrays",
         "_contexts_at",
+        "_compiled",
         "_delivery",
+        "_fill",
         "_fits",
         "_info",
         "_kernel",
@@ -58,14 +60,22 @@ class Plan:
     )
 
     def __init__(
-        self, info: PlanInfo, signature: Signature, delivery: Delivery, arrays: Arrays
+        self,
+        info: PlanInfo,
+        signature: Signature,
+        delivery: Delivery,
+        arrays: Arrays,
+        compiled: Compiled | None = None,
     ) -> None:
         wrapped = [one.wrapper is not None for one in signature.arguments]
         self._info = info
         self._signature = signature
         self._delivery = delivery
         self._arrays = arrays
+        self._compiled = compiled
         # What the hot path reads, flat.
+        # Compiled code compares plain arrays itself; contexts have to be unwrapped first.
+        self._fill = None if compiled is None or any(wrapped) else compiled.fill
         self._fits = signature.fits
         self._contexts_at = wrapped.index(True) if any(wrapped) else 0
         self._kernel = delivery.kernel
@@ -82,6 +92,48 @@ class Plan:
     def route(self) -> str:
         """How the operator is obtained: ``native``, ``pushforward × 3``, ..."""
         return self.info.route
+
+    @property
+    def kernel(self) -> Any:
+        """Get the compiled kernel, for calls from ``numba.njit`` functions.
+
+        It is ``kernel(x, [t,] *contexts, out)`` with bare contexts, and fills ``out``, a
+        contiguous array. It is compiled for the argument types of its first caller.
+
+        Raises:
+            UnsupportedError: the backend compiles no such kernel, or ``x`` is no array.
+        """
+        return self._exported("kernel").kernel()
+
+    @property
+    def ctypes(self) -> Any:
+        """Get the kernel as a C function that ``ctypes`` can call; see ``address``."""
+        return self._exported("ctypes").c_function().ctypes
+
+    @property
+    def address(self) -> int:
+        """Get the address of a C function, for solvers that take one.
+
+        It is ``void (const T *x, [const T *t,] contexts..., T *out)`` on contiguous arrays, with
+        scalars by value; it lives as long as the plan.
+
+        Raises:
+            UnsupportedError: the backend compiles no such function, or ``x`` is no array.
+        """
+        address: int = self._exported("address").c_function().address
+        return address
+
+    def _exported(self, name: str) -> Any:
+        if self._compiled is not None:
+            return self._compiled.export
+        text = message(
+            self.info.operator,
+            f"this plan has no {name}",
+            expected="a plan of AutoNumba, of a NumPy array x",
+            got=self.info.backend,
+            remedy="Prepare with AutoNumba(), or call execute.",
+        )
+        raise UnsupportedError(text)
 
     def execute(self, *args: Any, out: Any = None, y: Any = None) -> Any:
         """Compute the result at new values of the arguments.
@@ -103,6 +155,13 @@ class Plan:
             PreparationMismatchError: the arguments are not like those of prepare.
             ArgumentError: ``out`` or ``y`` cannot be filled, or a context is bare.
         """
+        fill = self._fill
+        if fill is not None and out is not None and y is None:
+            try:
+                if fill(*args, out):
+                    return out
+            except TypeError:
+                pass  # not as it was compiled for, or an error of f's own: both come again below
         late = self._late
         if not late and not self._fits(args):
             return self._unusual(args, out, y, full=False)
@@ -149,6 +208,10 @@ class Plan:
         values = tuple(map(self._arrays.settle, self._signature.settle(self._unwrap(args))))
         self._delivery.check(values, out, y)
         kernel, form = self._kernel, self._delivery.forms[-1]
+        if self._compiled is not None and self._compiled.bind is not None and y is None:
+            step_in_memory: Callable[[], Any] | None = self._compiled.bind(values, out)
+            if step_in_memory is not None:
+                return step_in_memory
         if y is None and type(out) is np.ndarray:
 
             def step() -> Any:

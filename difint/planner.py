@@ -22,7 +22,7 @@ from difint.checks import (
 )
 from difint.contexts import Context
 from difint.delivery import Delivery
-from difint.engine import Arrays, Engine
+from difint.engine import Arrays, Compiled, Engine
 from difint.kinds import Leaf
 from difint.operator import Operator
 from difint.plan import PlanInfo
@@ -68,8 +68,12 @@ def prepare(
     engine = _engine(operator, backend)
     arrays = engine.arrays
     stage = _lower(operator, f, engine, args, y)
-    make = _fixed if same_point else _free
-    kernel, full, primal, route = make(operator, engine, stage, once=once, strict=strict)
+    compiled = None if same_point else _compiled(operator, engine, stage)
+    if compiled is not None:
+        kernel, full, primal, route = _filling(operator, stage, compiled)
+    else:
+        make = _fixed if same_point else _free
+        kernel, full, primal, route = make(operator, engine, stage, once=once, strict=strict)
     forms = _forms(operator, stage, arrays)
     y_form = None if y is None or same_point else stage.problem.y_form
     delivery = Delivery(operator.name, kernel, full, forms, y_form, primal, arrays.trees)
@@ -88,7 +92,8 @@ def prepare(
     result = _result_summary(forms[-1], stage.batch)
     info = PlanInfo(operator.name, repr(backend), str(signature), result, route, seconds)
     stage.problem.source.release()
-    return operator.plan(info, signature, delivery, arrays)
+    direct = None if compiled is None or any(stage.enter) else compiled
+    return operator.plan(info, signature, delivery, arrays, direct)
 
 
 class _Stage(NamedTuple):
@@ -177,6 +182,19 @@ def _free(
     wanted = problem.source.y is not None and operator.parts[0] != "y"
     primal = finish(_primal(operator, problem)) if wanted else None
     return finish(result), finish(full), primal, route
+
+
+def _compiled(operator: Operator, engine: Engine, stage: _Stage) -> Compiled | None:
+    build = engine.compiled.get(operator.name)
+    return None if build is None else build(engine.arrays, stage.problem, stage.batch)
+
+
+def _filling(operator: Operator, stage: _Stage, compiled: Compiled) -> _Kernels:
+    """Make the kernels of a plan whose engine compiles the whole operator."""
+    wanted = stage.problem.source.y is not None and operator.parts[0] != "y"
+    primal = _entering(_primal(operator, stage.problem), stage.enter) if wanted else None
+    kernel, full = (_entering(one, stage.enter) for one in (compiled.kernel, compiled.full))
+    return kernel, full, primal, compiled.route
 
 
 def _primal(operator: Operator, problem: Problem) -> Callable[..., Any]:

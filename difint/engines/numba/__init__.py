@@ -1,0 +1,60 @@
+"""Forward mode with dual numbers, compiled by Numba.
+
+Sources: Revels, Lubin and Papamarkou, *Forward-Mode Automatic Differentiation in Julia*,
+arXiv:1607.07892, for chunks of partials; Fike and Alonso, AIAA 2011-886, for second order.
+"""
+
+from __future__ import annotations
+
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any
+
+from difint.engine import Apply, Arrays, At, Engine, Kernel
+from difint.engines.numba import creation, linear, methods, reductions  # noqa: F401  # overloads
+from difint.engines.numba.compiling import RECIPES, compiled
+from difint.engines.numba.lowering import KINDS, lower
+from difint.engines.numba.watching import watch
+from difint.host import NUMPY_ARRAYS
+from dataclasses import replace
+from difint.problem import Problem
+
+if TYPE_CHECKING:
+    from difint.backends import AutoNumba
+
+
+def _kernel(operator: str, arrays: Arrays, problem: Problem, *, value: bool) -> Kernel:
+    """Build an operator without a tangent."""
+    made = compiled(operator, arrays, problem)
+    return made.full if value else made.kernel
+
+
+def _at(operator: str, arrays: Arrays, problem: Problem, *, value: bool, reuse: bool = False) -> At:
+    """Build an operator with a tangent, staged; nothing of it depends on the point alone."""
+    made = compiled(operator, arrays, problem)
+
+    def at(x: Any, *contexts: Any) -> Apply:
+        if value:
+            return lambda t: made.full(x, t, *contexts)
+        return lambda t: (None, made.kernel(x, t, *contexts))
+
+    return at
+
+
+@cache
+def engine(backend: AutoNumba) -> Engine:
+    """Make the engine's record."""
+    arrays = replace(
+        NUMPY_ARRAYS, name="numba", kinds=KINDS, lower=partial(lower, backend), watch=watch
+    )
+    plain = [name for name, recipe in RECIPES.items() if recipe.tangent is None]
+    return Engine(
+        arrays=arrays,
+        pushforward=partial(_at, "pushforward"),
+        native={
+            **{name: partial(_kernel, name) for name in plain},
+            "pullback": partial(_at, "pullback"),
+            "hvp": partial(_at, "hvp"),
+        },
+        compiled={name: partial(compiled, name) for name in RECIPES},
+        inplace=True,
+    )

@@ -1,0 +1,1 @@
+from difint.engines.numba import functions, elementwise, reductions, linear, creation, methods

@@ -1,0 +1,262 @@
+"""Intrinsics of the kernels: buffers on the stack, seeds, and partials into results."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic
+from numba.np.arrayobj import make_array, populate_array
+
+from difint.engines.numba.dual import Dual, parts_of
+
+_I32 = ir.IntType(32)
+
+
+def _intp(number: int) -> Any:
+    return ir.Constant(ir.IntType(64), number)
+
+
+def _vector_over(context: Any, builder: Any, ty: Any, data: Any, length: Any) -> Any:
+    """Emit: a contiguous vector over memory that something else owns."""
+    itemsize = _intp(context.get_abi_sizeof(context.get_data_type(ty.dtype)))
+    array = make_array(ty)(context, builder)
+    populate_array(
+        array,
+        data=data,
+        shape=[length],
+        strides=[itemsize],
+        itemsize=itemsize,
+        meminfo=None,
+        parent=None,
+    )
+    return array._getvalue()
+
+
+@intrinsic(prefer_literal=True)  # type: ignore[misc]
+def on_stack(typingctx: Any, length: Any, like: Any) -> Any:
+    """Make a vector of a constant length on the stack, with entries of the type of ``like``."""
+    count = length.literal_value
+    vector = types.Array(like, 1, "C")
+
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        llvm = context.get_data_type(like)
+        block = cgutils.alloca_once(builder, ir.ArrayType(llvm, count))
+        data = builder.bitcast(block, llvm.as_pointer())
+        return _vector_over(context, builder, vector, data, _intp(count))
+
+    return vector(length, like), emit
+
+
+def _borrowing(*, readonly: bool) -> Any:
+    @intrinsic  # type: ignore[misc]
+    def borrow(typingctx: Any, array: Any) -> Any:
+        vector = types.Array(array.dtype, 1, "C", readonly=readonly)
+
+        def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+            source = make_array(array)(context, builder, args[0])
+            return _vector_over(context, builder, vector, source.data, source.nitems)
+
+        return vector(array), emit
+
+    return borrow
+
+
+borrowed = _borrowing(readonly=False)
+"""View a contiguous array as a vector that does not own the memory: no counting."""
+
+read = _borrowing(readonly=True)
+"""Likewise, to read only."""
+
+
+@intrinsic  # type: ignore[misc]
+def frozen(typingctx: Any, array: Any) -> Any:
+    """View an array as one that cannot be written to."""
+    ty = array.copy(readonly=True)
+
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        context.nrt.incref(builder, ty, args[0])
+        return args[0]
+
+    return ty(array), emit
+
+
+@intrinsic  # type: ignore[misc]
+def apart(typingctx: Any, a: Any, b: Any) -> Any:
+    """Tell whether two contiguous arrays share no memory."""
+
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        bounds = []
+        for ty, value in zip(sig.args, args, strict=True):
+            array = make_array(ty)(context, builder, value)
+            start = builder.ptrtoint(array.data, ir.IntType(64))
+            size = builder.mul(array.nitems, array.itemsize)
+            bounds.append((start, builder.add(start, size)))
+        (start_a, end_a), (start_b, end_b) = bounds
+        before = builder.icmp_unsigned("<=", end_a, start_b)
+        return builder.or_(before, builder.icmp_unsigned("<=", end_b, start_a))
+
+    return types.boolean(a, b), emit
+
+
+@intrinsic  # type: ignore[misc]
+def lifted(typingctx: Any, x: Any, like: Any) -> Any:
+    """Make a dual like ``like`` with this value and no partials, at any depth."""
+
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return context.cast(builder, args[0], x, like)
+
+    return like(x, like), emit
+
+
+@intrinsic  # type: ignore[misc]
+def seeded(typingctx: Any, x: Any, k: Any) -> Any:
+    """Set partial ``k`` of a dual to one."""
+
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return _with_partial(context, builder, x, args[0], args[1], _one(context, x.base))
+
+    return x(x, types.intp), emit
+
+
+@intrinsic  # type: ignore[misc]
+def with_partial(typingctx: Any, x: Any, k: Any, partial: Any) -> Any:
+    """Set partial ``k`` of a dual, to a float or to a value of its base type."""
+
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        inner = context.cast(builder, args[2], partial, x.base)
+        return _with_partial(context, builder, x, args[0], args[1], inner)
+
+    return x(x, types.intp, partial), emit
+
+
+@intrinsic  # type: ignore[misc]
+def with_value(typingctx: Any, x: Any, inner: Any) -> Any:
+    """Set the value of a dual, of its base type."""
+
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.insert_value(args[0], args[1], 0)
+
+    return x(x, x.base), emit
+
+
+def _one(context: Any, ty: Any) -> Any:
+    if not isinstance(ty, Dual):
+        return ir.Constant(context.get_value_type(ty), 1.0)
+    return ir.Constant(context.get_value_type(ty), [_one(context, ty.base), None])
+
+
+def _with_partial(context: Any, builder: Any, ty: Any, dual: Any, k: Any, partial: Any) -> Any:
+    partials = builder.extract_value(dual, 1)
+    if not isinstance(ty.base, Dual):
+        partials = builder.insert_element(partials, partial, builder.trunc(k, _I32))
+        return builder.insert_value(dual, partials, 1)
+    # An array in registers has no variable index: choose in each place.
+    for i in range(ty.size):
+        here = builder.icmp_signed("==", k, _intp(i))
+        kept = builder.extract_value(partials, i)
+        partials = builder.insert_value(partials, builder.select(here, partial, kept), i)
+    return builder.insert_value(dual, partials, 1)
+
+
+@intrinsic  # type: ignore[misc]
+def partial_at(typingctx: Any, x: Any, k: Any) -> Any:
+    """Get partial ``k`` of a dual."""
+
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        if not isinstance(x.base, Dual):
+            vector = builder.extract_value(args[0], 1)
+            return builder.extract_element(vector, builder.trunc(args[1], _I32))
+        _, found, *rest = parts_of(builder, x, args[0])
+        for i, one in enumerate(rest, start=1):
+            here = builder.icmp_signed("==", args[1], _intp(i))
+            found = builder.select(here, one, found)
+        return found
+
+    return x.base(x, types.intp), emit
+
+
+@intrinsic  # type: ignore[misc]
+def store_partials(typingctx: Any, x: Any, out: Any, start: Any) -> Any:
+    """Store all partials of a dual over floats in a vector, from index ``start`` on."""
+
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        array = make_array(out)(context, builder, args[1])
+        vector = builder.extract_value(args[0], 1)
+        place = builder.bitcast(builder.gep(array.data, [args[2]]), vector.type.as_pointer())
+        builder.store(vector, place, align=x.base.bitwidth // 8)
+        return context.get_dummy_value()
+
+    return types.void(x, out, types.intp), emit
+
+
+@intrinsic(prefer_literal=True)  # type: ignore[misc]
+def no_array(typingctx: Any, like: Any) -> Any:
+    """Make an empty vector of the type of ``like``: for a result that is not wanted."""
+    vector = types.Array(like.dtype, 1, "C")
+
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        pointer = context.get_data_type(like.dtype).as_pointer()
+        return _vector_over(context, builder, vector, ir.Constant(pointer, None), _intp(0))
+
+    return vector(like), emit
+
+
+def zero_of(dual: Dual) -> Any:
+    """Make an intrinsic without arguments that is the dual zero of a type."""
+
+    @intrinsic  # type: ignore[misc]
+    def zero(typingctx: Any) -> Any:
+        def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+            return ir.Constant(context.get_value_type(dual), None)
+
+        return dual(), emit
+
+    return zero
+
+
+
+
+def array_at(ty: Any, shape: tuple[int, ...]) -> Any:
+    """Make an intrinsic ``(pointer) -> array`` of this type and shape, which owns nothing."""
+
+    @intrinsic  # type: ignore[misc]
+    def array(typingctx: Any, pointer: Any) -> Any:
+        def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+            itemsize = context.get_abi_sizeof(context.get_data_type(ty.dtype))
+            order = range(len(shape)) if ty.layout == "F" else range(len(shape) - 1, -1, -1)
+            strides, step = [0] * len(shape), itemsize
+            for axis in order:
+                strides[axis], step = step, step * shape[axis]
+            made = make_array(ty)(context, builder)
+            populate_array(
+                made,
+                data=args[0],
+                shape=[_intp(length) for length in shape],
+                strides=[_intp(stride) for stride in strides],
+                itemsize=_intp(itemsize),
+                meminfo=None,
+                parent=None,
+            )
+            return made._getvalue()
+
+        return ty(types.CPointer(ty.dtype)), emit
+
+    return array
+
+
+def slot_at(ty: Any, index: int) -> Any:
+    """Make an intrinsic ``(block) -> value`` that reads a slot of 8 bytes at an address."""
+
+    @intrinsic  # type: ignore[misc]
+    def slot(typingctx: Any, block: Any) -> Any:
+        def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+            address = builder.add(args[0], ir.Constant(args[0].type, 8 * index))
+            llvm = context.get_data_type(ty)
+            stored = builder.load(builder.inttoptr(address, llvm.as_pointer()))
+            return context.data_model_manager[ty].from_data(builder, stored)
+
+        return ty(types.intp), emit
+
+    return slot

@@ -1,0 +1,188 @@
+"""Compiling: from an adopted function to the compiled sweep of an operator, and ways to call it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, final
+
+import numpy as np
+from numba.np.numpy_support import as_dtype, from_dtype
+
+from difint.engine import Arrays, Compiled
+from difint.engines.numba import kernels
+from difint.engines.numba.buffers import zero_of
+from difint.engines.numba.dual import Dual
+from difint.engines.numba.entries import Door, input_place, result_place
+from difint.engines.numba.exports import NumbaExport
+from difint.engines.numba.glue import freshener
+from difint.engines.numba.lowering import DualFunction, dual_for
+from difint.engines.numba.memory import binder
+from difint.errors import PreparationMismatchError, UnsupportedError, message
+from difint.problem import Problem
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How an operator is computed.
+
+    Attributes:
+        sweep: makes the sweep.
+        tangent: what its tangents are like, ``"x"`` or ``"y"``; ``None`` without.
+        out: the shape of the result: ``"x"``, ``"y"``, or a matrix ``"y,x"`` or ``"x,x"``.
+        lower: the shapes of the lower orders.
+        route: what the plan's ``route`` says.
+    """
+
+    sweep: Callable[..., Any]
+    tangent: str | None
+    out: str
+    lower: tuple[str, ...]
+    route: str
+
+
+RECIPES = {
+    "pushforward": Recipe(kernels.tangents, "x", "y", ("y",), "duals × {chunks}"),
+    "pullback": Recipe(kernels.contractions, "y", "x", ("y",), "duals × {chunks}"),
+    "derivative": Recipe(kernels.columns, None, "y", ("y",), "duals × {chunks}"),
+    "gradient": Recipe(kernels.columns, None, "x", ("y",), "duals × {chunks}"),
+    "jacobian": Recipe(kernels.columns, None, "y,x", ("y",), "duals × {chunks}"),
+    "second_derivative": Recipe(kernels.second, None, "y", ("y", "y"), "duals of duals"),
+    "hvp": Recipe(kernels.products, "x", "x", ("x",), "duals of duals × {chunks}"),
+    "hessian": Recipe(kernels.blocks, None, "x,x", ("y", "x"), "duals of duals × {chunks}"),
+}
+
+
+def compiled(operator: str, arrays: Arrays, problem: Problem, batch: int | None = None) -> Compiled:
+    """Compile an operator, once for a problem; ``batch`` is the number of tangents in a tuple."""
+    function = problem.call
+    if not isinstance(function, DualFunction):
+        _refuse(problem)
+    key = operator, batch
+    if key not in function.kernels:
+        function.kernels[key] = _compile(operator, problem, function, batch)
+    made: Compiled = function.kernels[key]
+    return made
+
+
+def _refuse(problem: Problem) -> None:
+    text = message(
+        problem.source.operator,
+        "AutoNumba cannot differentiate through another backend",
+        expected="the user's own function",
+        got="a derivative of it, which Python computes",
+        remedy="Use AutoNumba() alone: its second derivatives are duals of duals.",
+    )
+    raise UnsupportedError(text)
+
+
+def _compile(
+    operator: str, problem: Problem, function: DualFunction, batch: int | None
+) -> Compiled:
+    recipe, n, m = RECIPES[operator], problem.x.size, problem.y.size
+    backend = function.backend
+    dual = dual_for(operator, n, from_dtype(problem.x.dtype), backend)
+    count = batch or 1
+    if operator == "pushforward":
+        dual = Dual(dual.base, kernels_chunk(count, dual, backend))
+    chunk = dual.base.size if isinstance(dual.base, Dual) else dual.size
+    y_dual = dual.with_float(from_dtype(problem.y.dtype)) if function.in_place else dual
+    shape = kernels.Shape(dual, y_dual, n, m, count, chunk, function.in_place)
+    fresh = freshener(function.contexts, zero_of(dual))
+    sweep = recipe.sweep(shape, function.call, fresh)
+    chunks = _chunks(operator, n, count, chunk)
+    core = kernels.core(sweep, chunks, parallel=backend.parallel, fastmath=backend.fastmath)
+    door = _door(recipe, core, problem, function, batch)
+    return _callable(door, function, recipe.route.format(chunks=chunks), batch)
+
+
+def kernels_chunk(count: int, dual: Dual, backend: Any) -> int:
+    from difint.engines.numba.chunks import chunk_of
+
+    size = backend.chunk_size if isinstance(backend.chunk_size, int) else None
+    return chunk_of(count, dual.float, size, second=False)
+
+
+def _chunks(operator: str, n: int, count: int, chunk: int) -> int:
+    seeds = {"pushforward": count}.get(operator, n)
+    chunks = max(1, -(-seeds // chunk))
+    return chunks * count if operator == "hvp" else chunks
+
+
+def _door(
+    recipe: Recipe, core: Any, problem: Problem, function: DualFunction, batch: int | None
+) -> Door:
+    x, y = problem.x, problem.y
+    shapes = {"x": x.shape, "y": y.shape, "y,x": (y.size, x.size), "x,x": (x.size, x.size)}
+    dtypes = {"x": x.dtype, "y": y.dtype, "y,x": y.dtype, "x,x": x.dtype}
+    inputs = [input_place("x", np.empty(x.shape, x.dtype))]
+    prefix = () if batch is None else (batch,)
+    if recipe.tangent is not None:
+        like = {"x": x, "y": y}[recipe.tangent]
+        inputs.append(input_place("t", np.empty((*prefix, *like.shape), like.dtype)))
+    out = result_place("out", (*prefix, *shapes[recipe.out]), dtypes[recipe.out])
+    lower = tuple(
+        result_place(f"lower{i}", shapes[part], dtypes[part]) for i, part in enumerate(recipe.lower)
+    )
+    return Door(core, tuple(inputs), function.leaves, out, lower)
+
+
+def _callable(door: Door, function: DualFunction, route: str, batch: int | None) -> Compiled:
+    """Make the functions that a plan calls."""
+    entry = door.for_python()
+    results = [(place.shape, as_dtype(place.ty.dtype)) for place in (*door.lower, door.out)]
+    makers = [partial(np.empty, *one) for one in results]
+    nothing = [np.empty((0,) * len(shape), dtype) for shape, dtype in results[:-1]]
+    lead, flat, make, fill = len(door.inputs), function.flat, makers[-1], partial(entry, *nothing)
+
+    def run(lower: list[Any], args: tuple[Any, ...], out: Any) -> None:
+        inputs = [np.stack(arg) if isinstance(arg, tuple) else arg for arg in args[:lead]]
+        inputs = [np.asarray(arg, order="C") for arg in inputs]
+        if not entry(*lower, *_shaped(inputs, door), *flat(args[lead:]), out):
+            _refuse_shapes(door)
+
+    def kernel(*args: Any) -> Any:
+        out = make()
+        try:
+            if fill(*args, out):
+                return out
+        except TypeError:
+            pass  # laid out otherwise than compiled for, or an error of f's own, which comes again
+        run(nothing, args, out)
+        return out
+
+    def batched(*args: Any) -> Any:
+        out = make()
+        run(nothing, args, out)
+        return tuple(out)
+
+    def full(*args: Any) -> Any:
+        *lower, out = (make() for make in makers)
+        run(lower, args, out)
+        return (*lower, out if batch is None else tuple(out))
+
+    export = NumbaExport(door, function.contexts, {})
+    if batch is not None:
+        return Compiled(batched, full, None, None, export, route)
+    plain = all(context.structure is None for context in function.contexts)
+    bind = binder(door, door.for_memory())
+    return Compiled(kernel, full, fill if plain else None, bind, export, route)
+
+
+def _refuse_shapes(door: Door) -> None:
+    text = message(
+        "execute",
+        "an argument does not fit what was compiled",
+        expected=", ".join(f"{place.name}{list(place.shape or ())}" for place in door.inputs),
+        remedy="Prepare with strict=True, to be told which.",
+    )
+    raise PreparationMismatchError(text)
+
+
+def _shaped(inputs: list[Any], door: Door) -> list[Any]:
+    pairs = zip(inputs, door.inputs, strict=True)
+    return [one if one.shape == place.shape else one.reshape(place.shape) for one, place in pairs]
+
+

@@ -1,0 +1,84 @@
+"""Arrays of duals from sequences, and by choice."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba.core import types
+
+from difint.engines.numba.access import dtype_of
+from difint.engines.numba.dual import REALS, Dual
+from difint.engines.numba.elementwise import involves_duals, register
+from difint.engines.numba.functions import overloading
+from difint.engines.numba.operators import common
+from difint.engines.numba.reductions import is_dual_array
+from difint.engines.numba.views import leaves_of, uniform
+
+_SEQUENCES = (types.List, types.UniTuple, types.ListType)
+
+
+
+def _innermost(ty: Any) -> Any:
+    return _innermost(ty.dtype) if isinstance(ty, _SEQUENCES) else ty
+
+
+@overloading(np.array)
+def _choose_array(object: Any, dtype: Any = None) -> Any:
+    """Make an array of numbers, of rows, or of a copy; a float ``dtype`` is that of duals."""
+    if is_dual_array(object):
+        return lambda object, dtype=None: object.copy()
+    if isinstance(object, types.BaseTuple) and involves_duals(leaves := leaves_of(object)):
+        if all(isinstance(one, (Dual, *REALS)) for one in leaves) and len(set(leaves)) > 1:
+            return lambda object, dtype=None: np.array(uniform(object))
+    if not isinstance(object, _SEQUENCES) or not involves_duals((_innermost(object),)):
+        return None
+    entry = object.dtype
+    if isinstance(entry, Dual):
+        return _numbers
+    return _rows_of_arrays if isinstance(entry, types.Array) else _rows_of_sequences
+
+
+def _numbers(object: Any, dtype: Any = None) -> Any:
+    filled = np.empty(len(object), dtype_of(object[0]))
+    for i in range(len(object)):
+        filled[i] = object[i]
+    return filled
+
+
+def _rows_of_arrays(object: Any, dtype: Any = None) -> Any:
+    first = object[0]
+    filled = np.empty((len(object), *first.shape), first.dtype)
+    for i in range(len(object)):
+        filled[i] = object[i]
+    return filled
+
+
+def _rows_of_sequences(object: Any, dtype: Any = None) -> Any:
+    first = np.array(object[0])
+    filled = np.empty((len(object), *first.shape), first.dtype)
+    for i in range(len(object)):
+        filled[i] = np.array(object[i])
+    return filled
+
+
+def _select(condition: Any, x: Any, y: Any) -> Any:
+    return x if condition else y
+
+
+@overloading(_select)
+def _choose_select(condition: Any, x: Any, y: Any) -> Any:
+    """Choose between scalars: of both types, what both can be."""
+    dual = common((x, y))
+    if dual is None:
+        return None
+    return lambda condition, x, y: x + 0 if condition else y + 0
+
+
+@overloading(np.where)
+def _choose_where(condition: Any, x: Any, y: Any) -> Any:
+    scalar = isinstance(condition, types.Boolean | types.Integer | types.Float)
+    return _choose_select(condition, x, y) if scalar else None
+
+
+register(np.where, 3, _select)

@@ -1,0 +1,128 @@
+"""Digests: what compiled code depends on, as a key that is the same in every process.
+
+Code is compiled from a function's bytecode and from what it froze, for types and shapes, by a
+version of each package, for a processor. Only values whose contents can be told from other ones
+get into a key that outlives the process; for others their identity stands in.
+"""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+import sys
+from collections.abc import Iterator
+from functools import cache
+from importlib.metadata import version
+from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
+from typing import Any, final
+
+import numpy as np
+from llvmlite import binding
+
+_LIBRARIES = frozenset({"builtins", "math", "cmath", "operator", "numpy", "numba", "scipy"})
+"""Packages whose contents a version number tells."""
+
+_PLAIN = (type(None), bool, int, float, complex, str, bytes, np.generic, np.dtype)
+
+
+@cache
+def _machine() -> str:
+    packages = ("difint", "numba", "llvmlite", "numpy", "scipy")
+    names = [f"{name} {version(name)}" for name in packages]
+    return f"{sys.version} {names} {binding.get_host_cpu_name()} {_features()}"
+
+
+def _features() -> str:
+    return str(binding.get_host_cpu_features().flatten())
+
+
+@final
+class Digest:
+    """Collects what compiled code depends on.
+
+    Attributes:
+        portable: everything was told by its contents.
+        held: values that are told by their identity: they must stay alive as long as the key.
+    """
+
+    def __init__(self, names: frozenset[str]) -> None:
+        self.portable = True
+        self.held: list[Any] = []
+        self._names = names
+        self._hash = hashlib.sha256(_machine().encode())
+        self._seen: set[int] = set()
+
+    def key(self) -> str:
+        """Get the key of what was added so far."""
+        return self._hash.hexdigest()
+
+    def add(self, value: Any) -> None:
+        """Add a value by its contents, or by its identity if they cannot be told."""
+        for piece in self._pieces(value):
+            self._hash.update(piece if isinstance(piece, bytes) else repr(piece).encode())
+            self._hash.update(b"\0")
+
+    def _pieces(self, value: Any) -> Iterator[Any]:
+        yield type(value).__qualname__
+        if isinstance(value, _PLAIN):
+            yield value
+        elif isinstance(value, np.ndarray) and value.dtype.kind in "biufc":
+            yield from (value.dtype.str, value.shape, value.flags.f_contiguous, value.tobytes())
+        elif isinstance(value, CodeType):
+            yield from self._of_code(value)
+        elif isinstance(value, tuple | list | set | frozenset):
+            yield len(value)
+            for one in value if isinstance(value, tuple | list) else sorted(value, key=repr):
+                yield from self._pieces(one)
+        elif isinstance(value, dict):
+            for pair in value.items():
+                yield from self._pieces(pair)
+        elif isinstance(value, ModuleType):
+            yield from self._of_module(value)
+        else:
+            yield from self._of_other(value)
+
+    def _of_code(self, code: CodeType) -> Iterator[Any]:
+        yield code.co_code
+        yield from (code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars)
+        yield from (code.co_flags, code.co_argcount, code.co_kwonlyargcount)
+        yield from self._pieces(code.co_consts)
+
+    def _of_module(self, module: ModuleType) -> Iterator[Any]:
+        """Tell a library by its version, and another module by what may be read from it."""
+        yield module.__name__
+        if _is_library(module.__name__) or id(module) in self._seen:
+            return
+        self._seen.add(id(module))
+        for name in sorted(self._names & vars(module).keys()):
+            yield name
+            yield from self._pieces(vars(module)[name])
+
+    def _of_other(self, value: Any) -> Iterator[Any]:
+        module = getattr(value, "__module__", None) or ""
+        if isinstance(value, enum.Enum):
+            yield from (module, value.name)
+            yield from self._pieces(value.value)
+        elif isinstance(value, type):
+            yield from (module, value.__qualname__)
+        elif _is_library(module) and _is_named(value):
+            yield from (module, value.__name__)
+        elif isinstance(value, FunctionType):
+            yield from self._pieces(value.__code__)
+            yield from self._pieces([cell.cell_contents for cell in value.__closure__ or ()])
+            self.portable = False  # what it reads, and who implements it, is not looked into
+        else:
+            self.portable = False
+            self.held.append(value)
+            yield id(value)
+
+
+def _is_library(module: str) -> bool:
+    return module.partition(".")[0] in _LIBRARIES
+
+
+def _is_named(value: Any) -> bool:
+    functions = BuiltinFunctionType | FunctionType | np.ufunc | type(np.sum)
+    return isinstance(value, functions)
+
+

@@ -1,0 +1,217 @@
+"""Dual numbers as a Numba scalar type: a value and ``n`` partials, which may be duals again.
+
+A dual is ``v + p1 e1 + ... + pn en`` with ``ei ej = 0`` (Griewank and Walther, *Evaluating
+Derivatives*, 2008, ch. 13); with dual values and partials it carries second derivatives
+(Fike and Alonso, AIAA 2011-886). In memory it is ``n + 1`` numbers, so that an array of duals is
+a view of an array of floats; in registers the partials are one vector.
+"""
+
+from __future__ import annotations
+
+from typing import Any, final
+
+from llvmlite import ir
+from numba.core import types
+from numba.core.typeconv import Conversion
+from numba.extending import lower_cast, models, register_model
+
+REALS = (types.Integer, types.Float, types.Boolean)
+"""Types of the numbers that mix with duals."""
+
+_I32 = ir.IntType(32)
+
+
+@final
+class Dual(types.Type):  # type: ignore[misc]  # Numba is not typed
+    """The type of duals with ``size`` partials over ``base``, a float type or a type of duals."""
+
+    def __init__(self, base: Any, size: int) -> None:
+        self.base = base
+        self.size = size
+        super().__init__(f"Dual({base}, {size})")
+
+    @property
+    def key(self) -> Any:
+        """What makes two of these types the same."""
+        return self.base, self.size
+
+    @property
+    def float(self) -> Any:
+        """The float type at the bottom."""
+        return self.base.float if isinstance(self.base, Dual) else self.base
+
+    @property
+    def width(self) -> int:
+        """How many floats it takes in memory."""
+        inner = self.base.width if isinstance(self.base, Dual) else 1
+        return int(inner * (self.size + 1))
+
+    def with_float(self, dtype: Any) -> Dual:
+        """Make the same type over another float type."""
+        deep = isinstance(self.base, Dual)
+        return Dual(self.base.with_float(dtype) if deep else dtype, self.size)
+
+    def can_convert_from(self, typingctx: Any, other: Any) -> Any:
+        """Say that reals become duals without partials."""
+        if isinstance(other, REALS) or other == self.base:
+            return Conversion.safe
+        if _narrower(other, self):
+            return Conversion.promote
+        return Conversion.unsafe if _narrower(self, other) else None
+
+    def unify(self, typingctx: Any, other: Any) -> Any:
+        """Say that a variable that holds a real here and a dual there is a dual."""
+        fits = isinstance(other, REALS) or other == self.base or _narrower(other, self)
+        return self if fits else None
+
+
+def _narrower(one: Any, other: Any) -> bool:
+    """Tell whether ``one`` is the same type of duals over shorter floats."""
+    if not isinstance(one, Dual) or not isinstance(other, Dual):
+        return False
+    if one.with_float(other.float) != other:
+        return False
+    return bool(one.float.bitwidth < other.float.bitwidth)
+
+
+@final
+@register_model(Dual)  # type: ignore[misc]
+class _DualModel(models.DataModel):  # type: ignore[misc]
+    """Duals in LLVM: ``{value, partials}`` in registers, a plain array of floats in memory.
+
+    Partials of floats are an LLVM vector, so that one instruction works on several of them.
+    """
+
+    def __init__(self, manager: Any, fe_type: Dual) -> None:
+        super().__init__(manager, fe_type)
+        self._base = manager.lookup(fe_type.base)
+        self._deep = isinstance(fe_type.base, Dual)
+
+    def get_value_type(self) -> Any:
+        base, size = self._base.get_value_type(), self._fe_type.size
+        partials = ir.ArrayType(base, size) if self._deep else ir.VectorType(base, size)
+        return ir.LiteralStructType([base, partials])
+
+    def get_data_type(self) -> Any:
+        return ir.ArrayType(self._base.get_data_type(), self._fe_type.size + 1)
+
+    def as_data(self, builder: Any, value: Any) -> Any:
+        whole = ir.Constant(self.get_data_type(), ir.Undefined)
+        for i, part in enumerate(parts_of(builder, self._fe_type, value)):
+            whole = builder.insert_value(whole, self._base.as_data(builder, part), i)
+        return whole
+
+    def from_data(self, builder: Any, value: Any) -> Any:
+        count = self._fe_type.size + 1
+        parts = [builder.extract_value(value, i) for i in range(count)]
+        parts = [self._base.from_data(builder, part) for part in parts]
+        return pack(builder, self._fe_type, parts[0], parts[1:])
+
+    def load_from_data_pointer(self, builder: Any, ptr: Any, align: Any = None) -> Any:
+        if self._deep:
+            return self.from_data(builder, builder.load(ptr))
+        size = self._fe_type.size
+        first = builder.gep(ptr, [_I32(0), _I32(0)])
+        rest = builder.gep(ptr, [_I32(0), _I32(1)])
+        vector = ir.VectorType(self._base.get_value_type(), size)
+        width = self._fe_type.base.bitwidth // 8
+        partials = builder.load(builder.bitcast(rest, vector.as_pointer()), align=width)
+        whole = ir.Constant(self.get_value_type(), ir.Undefined)
+        whole = builder.insert_value(whole, builder.load(first), 0)
+        return builder.insert_value(whole, partials, 1)
+
+    def get_argument_type(self) -> Any:
+        return self.get_value_type()
+
+    def as_argument(self, builder: Any, value: Any) -> Any:
+        return value
+
+    def from_argument(self, builder: Any, value: Any) -> Any:
+        return value
+
+    def get_return_type(self) -> Any:
+        return self.get_data_type()
+
+    def as_return(self, builder: Any, value: Any) -> Any:
+        return self.as_data(builder, value)
+
+    def from_return(self, builder: Any, value: Any) -> Any:
+        return self.from_data(builder, value)
+
+    def traverse(self, builder: Any) -> list[Any]:
+        return []
+
+    def traverse_types(self) -> list[Any]:
+        return []
+
+    def inner_types(self) -> list[Any]:
+        return []
+
+
+def value_of(builder: Any, dual: Any) -> Any:
+    """Emit: the value of a dual."""
+    return builder.extract_value(dual, 0)
+
+
+def partial_of(builder: Any, ty: Dual, dual: Any, i: int) -> Any:
+    """Emit: one partial of a dual, a value of the base type."""
+    partials = builder.extract_value(dual, 1)
+    if isinstance(ty.base, Dual):
+        return builder.extract_value(partials, i)
+    return builder.extract_element(partials, _I32(i))
+
+
+def parts_of(builder: Any, ty: Dual, dual: Any) -> list[Any]:
+    """Emit: the value and the partials of a dual."""
+    return [
+        value_of(builder, dual),
+        *(partial_of(builder, ty, dual, i) for i in range(ty.size)),
+    ]
+
+
+def pack(builder: Any, ty: Dual, value: Any, partials: list[Any]) -> Any:
+    """Emit: a dual from its parts."""
+    deep = isinstance(ty.base, Dual)
+    shape = ir.ArrayType if deep else ir.VectorType
+    packed = ir.Constant(shape(value.type, ty.size), ir.Undefined)
+    for i, partial in enumerate(partials):
+        if deep:
+            packed = builder.insert_value(packed, partial, i)
+        else:
+            packed = builder.insert_element(packed, partial, _I32(i))
+    return _whole(builder, value, packed)
+
+
+def _whole(builder: Any, value: Any, partials: Any) -> Any:
+    empty = ir.Constant(ir.LiteralStructType([value.type, partials.type]), ir.Undefined)
+    return builder.insert_value(builder.insert_value(empty, value, 0), partials, 1)
+
+
+def lift(builder: Any, llvm_type: Any, value: Any) -> Any:
+    """Emit: a dual without partials, from a value of its base type."""
+    return builder.insert_value(ir.Constant(llvm_type, None), value, 0)
+
+
+def splat(builder: Any, scalar: Any, size: int) -> Any:
+    """Emit: a vector with one number in all its places."""
+    vector = ir.VectorType(scalar.type, size)
+    undefined = ir.Constant(vector, ir.Undefined)
+    one = builder.insert_element(undefined, scalar, _I32(0))
+    places = ir.Constant(ir.VectorType(_I32, size), [0] * size)
+    return builder.shuffle_vector(one, undefined, places)
+
+
+@lower_cast(types.Integer, Dual)  # type: ignore[misc]
+@lower_cast(types.Float, Dual)  # type: ignore[misc]
+@lower_cast(types.Boolean, Dual)  # type: ignore[misc]
+@lower_cast(Dual, Dual)  # type: ignore[misc]
+def _cast(context: Any, builder: Any, fromty: Any, toty: Any, value: Any) -> Any:
+    """Emit: a real as a dual, an inner dual as an outer one, or a dual over other floats."""
+    if fromty == toty:
+        return value
+    if isinstance(fromty, Dual) and fromty != toty.base:
+        parts = parts_of(builder, fromty, value)
+        parts = [context.cast(builder, part, fromty.base, toty.base) for part in parts]
+        return pack(builder, toty, parts[0], parts[1:])
+    inner = context.cast(builder, value, fromty, toty.base)
+    return lift(builder, context.get_value_type(toty), inner)

@@ -1,0 +1,192 @@
+"""Entries: the doors to a compiled sweep, for Python, for memory, for compiled code and for C.
+
+Each is written as source text, for contexts come in any number. All take ``x``, the tangents,
+the leaves of the contexts, then the result to fill.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, final
+
+import numpy as np
+from numba import cfunc, njit
+from numba.core import types
+from numba.core.typing.typeof import typeof
+
+from difint.engines.numba.buffers import apart, array_at, borrowed, frozen, no_array, read, slot_at
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One argument of a compiled sweep, or one part of its result.
+
+    Attributes:
+        name: what it is called in the source.
+        ty: its Numba type.
+        shape: its shape; ``None`` for a scalar.
+    """
+
+    name: str
+    ty: Any
+    shape: tuple[int, ...] | None
+
+    @property
+    def is_array(self) -> bool:
+        """Whether it is an array."""
+        return self.shape is not None
+
+    @property
+    def pointed(self) -> Any:
+        """What stands for it in a call from C: a pointer, or the number."""
+        return types.CPointer(self.ty.dtype) if self.is_array else self.ty
+
+
+def input_place(name: str, example: Any) -> Place:
+    """Describe ``x`` or tangents: a contiguous array."""
+    return Place(name, typeof(example).copy(layout="C", readonly=True), example.shape)
+
+
+def leaf_place(name: str, example: Any, *, written: bool) -> Place:
+    """Describe a leaf of a context: an array as it is laid out, or a scalar."""
+    ty = typeof(example)
+    if not isinstance(example, np.ndarray):
+        return Place(name, ty, None)
+    return Place(name, ty.copy(readonly=not written), example.shape)
+
+
+def result_place(name: str, shape: tuple[int, ...], dtype: Any) -> Place:
+    """Describe a part of the result: a contiguous array."""
+    return Place(name, types.Array(typeof(np.empty(0, dtype)).dtype, len(shape), "C"), shape)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Door:
+    """A compiled sweep, and the places of its arguments.
+
+    Attributes:
+        core: ``core(x, t, leaves, out, lower)``.
+        inputs: ``x`` and the tangents, if there are any.
+        leaves: the leaves of the contexts.
+        out: the result.
+        lower: the lower orders.
+    """
+
+    core: Any
+    inputs: tuple[Place, ...]
+    leaves: tuple[Place, ...]
+    out: Place
+    lower: tuple[Place, ...]
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """All arguments and the result, without lower orders."""
+        return (*self.inputs, *self.leaves, self.out)
+
+    def for_python(self) -> Any:
+        """Compile ``entry(lower..., x, [t,] leaves..., out) -> bool``.
+
+        It declines, with ``False``, arrays of other shapes or not contiguous, and an ``out`` that
+        overlaps an input: all of this is looked at here, where it costs nothing.
+        """
+        loose = [_loose(one) for one in (*self.inputs, self.out)]
+        checks = [text for one in (*self.inputs, self.out) for text in _checks(one)]
+        checks += [f"apart({one.name}, out)" for one in self.places[:-1] if one.is_array]
+        lower = [f"borrowed({one.name})" for one in self.lower]
+        lines = [f"if not ({' and '.join(checks)}):", "    return False", self._call(lower)]
+        places = (*self.lower, *loose[:-1], *self.leaves, loose[-1])
+        source = _function("entry", [one.name for one in places], [*lines, "return True"])
+        signature = types.boolean(*(one.ty for one in places))
+        made = self._exec(source, "entry")
+        return _closed(njit([signature], nogil=True, error_model="numpy")(made))
+
+    def for_memory(self) -> Any:
+        """Compile ``at(block)``: at that address, a slot a place holds a pointer or a number."""
+        env, lines = {}, []
+        for i, one in enumerate(self.places):
+            env[f"slot{i}"] = slot_at(one.pointed, i)
+            env[f"array{i}"] = array_at(one.ty, one.shape) if one.is_array else None
+            read = f"slot{i}(block)"
+            lines.append(f"{one.name} = {f'array{i}({read})' if one.is_array else read}")
+        source = _function("at", ["block"], [*lines, self._call(self._none)])
+        compiled = self._exec(source, "at", env)
+        return _closed(njit([types.void(types.intp)], nogil=True, error_model="numpy")(compiled))
+
+    def for_compiled_code(self, names: Sequence[str], unpacked: Sequence[str]) -> Any:
+        """Compile ``kernel(x, [t,] contexts..., out)`` for calls from ``numba.njit`` functions.
+
+        ``names`` are the arguments, and ``unpacked`` writes each place in them.
+        """
+        pairs = zip(self.places, unpacked, strict=True)
+        lines = [f"{one.name} = {text}" for one, text in pairs if one.name != text]
+        checks = [f"{one.name}.shape != {one.shape!r}" for one in self.places if one.is_array]
+        problem = "difint: an argument has another shape than at prepare"
+        lines += [f"if {' or '.join(checks)}:", f"    raise ValueError({problem!r})"]
+        source = _function("kernel", names, [*lines, self._call(self._none)])
+        return njit(nogil=True, error_model="numpy")(self._exec(source, "kernel"))
+
+    def for_c(self) -> Any:
+        """Compile a C function ``void (pointers or numbers..., double *out)``."""
+        env, lines = {}, []
+        for i, one in enumerate(self.places):
+            if one.is_array:
+                env[f"array{i}"] = array_at(one.ty, one.shape)
+                lines.append(f"{one.name} = array{i}({one.name})")
+        names = [one.name for one in self.places]
+        source = _function("called", names, [*lines, self._call(self._none)])
+        signature = types.void(*(one.pointed for one in self.places))
+        return cfunc(signature, error_model="numpy")(self._exec(source, "called", env))
+
+    @property
+    def _none(self) -> list[str]:
+        """Write lower orders that are not wanted."""
+        return [f"no_array({self.out.name})" for _ in self.lower]
+
+    def _call(self, lower: Sequence[str]) -> str:
+        """Write the call of the sweep."""
+        inputs = [f"read({one.name})" for one in self.inputs]
+        x, t = inputs if len(inputs) == 2 else (inputs[0], "None")
+        leaves = "".join(f"{one.name}, " for one in self.leaves)
+        parts = ", ".join(lower)
+        return f"core({x}, {t}, ({leaves}), borrowed({self.out.name}), ({parts},))"
+
+    def _exec(self, source: str, name: str, env: dict[str, Any] | None = None) -> Callable[..., Any]:
+        namespace = {**_TOOLS, "core": self.core, **(env or {})}
+        exec(source, namespace)
+        function: Callable[..., Any] = namespace[name]
+        return function
+
+
+_TOOLS = {"apart": apart, "borrowed": borrowed, "frozen": frozen, "no_array": no_array, "read": read}
+
+
+def _loose(place: Place) -> Place:
+    """Accept any memory layout, to look at it in compiled code: that is cheaper than in Python."""
+    return replace(place, ty=place.ty.copy(layout="A"))
+
+
+def _checks(place: Place) -> list[str]:
+    """Write what an array must be: of its shape, and contiguous where it has several entries."""
+    assert place.shape is not None, "x, tangents and results are arrays"
+    checks, step = [f"{place.name}.shape == {place.shape!r}"], f"{place.name}.itemsize"
+    for axis in reversed(range(len(place.shape))):
+        if place.shape[axis] > 1:
+            checks.append(f"{place.name}.strides[{axis}] == {step}")
+        step += f" * {place.shape[axis]}"
+    return [checks[0]] if 0 in place.shape else checks
+
+
+def _function(name: str, names: Sequence[str], lines: Sequence[str]) -> str:
+    body = "".join(f"    {line}\n" for line in lines)
+    return f"def {name}({', '.join(names)}):\n{body}"
+
+
+def _closed(dispatcher: Any) -> Any:
+    """Let a dispatcher refuse arguments that it is not compiled for, instead of compiling."""
+    dispatcher.disable_compile()
+    return dispatcher
+
+

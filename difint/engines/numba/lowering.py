@@ -1,0 +1,235 @@
+"""Lowering for Numba: ``f`` compiled for duals, and called once to see what it returns."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from threading import Lock
+from typing import TYPE_CHECKING, Any, final
+
+import numpy as np
+from numba import njit
+from numba.core import types
+from numba.np.numpy_support import from_dtype
+
+from difint.checks import check_returned
+from difint.contexts import Constant
+from difint.engines.numba.access import dtype_of
+from difint.engines.numba.adoption import Adoption, names_in
+from difint.engines.numba.buffers import lifted, zero_of
+from difint.engines.numba.chunks import chunk_of
+from difint.engines.numba.digest import Digest
+from difint.engines.numba.dual import Dual
+from difint.engines.numba.entries import Place, input_place, leaf_place
+from difint.engines.numba.glue import caller, freshener, values_of
+from difint.engines.numba.refusals import explained
+from difint.errors import UnsupportedError, message
+from difint.host_lowering import (
+    check_concrete,
+    check_example,
+    check_filled,
+    check_unwritten,
+    form_of,
+    kind_of_x,
+    template,
+)
+from difint.kinds import NUMPY, PYTHON
+from difint.problem import Lowering, Problem
+from difint.signature import Argument, argument
+from difint.trees import PYTHON_TREES
+
+if TYPE_CHECKING:
+    from difint.backends import AutoNumba
+
+KINDS = (PYTHON, NUMPY)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class DualFunction:
+    """A user's function, adopted: a function of engine's values, and what kernels are made of.
+
+    Attributes:
+        backend: the options of compilation.
+        call: ``call(x, leaves)`` or ``call(y, x, leaves)`` on vectors of duals, compiled.
+        contexts: descriptions of the contexts.
+        leaves: the places of their leaves.
+        in_place: ``f`` fills ``y``.
+        probe: ``probe(x, leaves..., fill) -> (y, x afterwards)``, values alone.
+        kernels: kernels made so far, by what they were made for.
+        digest: what all of it depends on.
+    """
+
+    backend: AutoNumba
+    call: Any
+    contexts: tuple[Any, ...]
+    leaves: tuple[Place, ...]
+    in_place: bool
+    probe: Callable[..., Any]
+    kernels: dict[Any, Any]
+    digest: Digest
+
+    def __call__(self, x: Any, *contexts: Any) -> Any:
+        """Compute ``f(x)``."""
+        y, _ = self.probe(np.asarray(x, order="C"), *self.flat(contexts), np.nan)
+        return joined(y)
+
+    def flat(self, contexts: Sequence[Any]) -> list[Any]:
+        """List the leaves of unwrapped contexts, laid out as they are compiled for."""
+        found = PYTHON_TREES.flatten(list(contexts))[0]
+        return [laid_out(leaf, place) for leaf, place in zip(found, self.leaves, strict=True)]
+
+
+def laid_out(leaf: Any, place: Place) -> Any:
+    """Copy an array that is laid out otherwise than it is compiled for."""
+    if not place.is_array:
+        return leaf
+    needs = {"C": "c_contiguous", "F": "f_contiguous"}.get(place.ty.layout)
+    fits = needs is None or getattr(leaf.flags, needs)
+    return leaf if fits and leaf.dtype.isnative else np.array(leaf, order=place.ty.layout)
+
+
+def joined(y: Any) -> Any:
+    """Get the values of a result as one array: those of a tree, one after the other."""
+    if not isinstance(y, tuple):
+        return np.asarray(y)
+    return np.concatenate([np.ravel(joined(part)) for part in y])
+
+
+def lower(backend: AutoNumba, lowering: Lowering) -> Problem:
+    """Compile ``f`` for duals, and call it."""
+    check_concrete(lowering)
+    x_form = form_of(lowering.described)
+    x = np.array(lowering.x if x_form.enter is None else x_form.enter(lowering.x))
+    _check_dtype(lowering, "x", x.dtype)
+    with explained(lowering):
+        function = _adopted(backend, lowering, x)
+        y, y_form = _tried(lowering, function, x)
+    return Problem(function, template(x), template(y), x_form, y_form, lowering)
+
+
+def _check_dtype(lowering: Lowering, name: str, dtype: np.dtype[Any]) -> None:
+    if dtype in (np.float32, np.float64):
+        return
+    text = message(
+        lowering.operator,
+        f"Numba has no {dtype} for {name}",
+        expected="float32 or float64",
+        got=str(dtype),
+        remedy=f"Pass {name}.astype(numpy.float64), or use AutoFiniteDiff().",
+    )
+    raise UnsupportedError(text)
+
+
+_KEPT = 256
+_functions: OrderedDict[str, DualFunction] = OrderedDict()
+_lock = Lock()
+
+
+def _adopted(backend: AutoNumba, lowering: Lowering, x: Any) -> DualFunction:
+    """Adopt ``f``; the same function for the same arguments again is what it was."""
+    contexts = tuple(
+        argument(f" {i}", context, PYTHON_TREES, KINDS)
+        for i, context in enumerate(lowering.contexts)
+    )
+    leaves = _leaf_places(lowering, contexts)
+    adoption = Adoption(lowering.operator, backend.fastmath)
+    f = adoption.adopt(lowering.f)
+    digest = _digest(adoption, (backend, lowering.operator, lowering.described, contexts, leaves), lowering.y)
+    key = digest.key()
+    with _lock:
+        if key in _functions:
+            _functions.move_to_end(key)
+            return _functions[key]
+    call = caller(lowering, f, contexts)
+    dual = dual_for(lowering.operator, x.size, from_dtype(x.dtype), backend)
+    probe = _probe(lowering, call, contexts, leaves, dual, x)
+    made = DualFunction(backend, call, contexts, leaves, lowering.y is not None, probe, {}, digest)
+    with _lock:
+        _functions[key] = made
+        while len(_functions) > _KEPT:
+            _functions.popitem(last=False)
+    return made
+
+
+def _leaf_places(lowering: Lowering, contexts: tuple[Argument, ...]) -> tuple[Place, ...]:
+    found = PYTHON_TREES.flatten([context.value for context in lowering.contexts])[0]
+    written = [one.wrapper is not Constant for one in contexts for _ in one.leaves]
+    pairs = enumerate(zip(found, written, strict=True))
+    return tuple(leaf_place(f"leaf{i}", leaf, written=writes) for i, (leaf, writes) in pairs)
+
+
+def _digest(adoption: Adoption, arguments: tuple[Any, ...], y: Any) -> Digest:
+    codes = [code for code, _ in adoption.codes]
+    digest = Digest(names_in(codes))
+    digest.add(repr(arguments))
+    digest.add(None if y is None else (y.shape, y.dtype))
+    digest.add(adoption.codes)
+    digest.add(adoption.frozen)
+    return digest
+
+
+def dual_for(operator: str, n: int, ty: Any, backend: AutoNumba) -> Dual:
+    """Choose the type of duals that an operator calls ``f`` with, for one tangent."""
+    size = backend.chunk_size if isinstance(backend.chunk_size, int) else None
+    if operator in ("pushforward", "derivative"):
+        return Dual(ty, 1)
+    if operator == "second_derivative":
+        return Dual(Dual(ty, 1), 1)
+    chunk = chunk_of(n, ty, size, second=operator == "hessian")
+    if operator == "hvp":
+        return Dual(Dual(ty, chunk), 1)
+    return Dual(Dual(ty, chunk), chunk) if operator == "hessian" else Dual(ty, chunk)
+
+
+def _probe(
+    lowering: Lowering, call: Any, contexts: Any, leaves: tuple[Place, ...], dual: Dual, x: Any
+) -> Callable[..., Any]:
+    """Compile the values of ``f`` with the duals of the operator, so that it is compiled once."""
+    zero, n = zero_of(dual), x.size
+    fresh = freshener(contexts, zero)
+    names = "".join(f"{place.name}, " for place in leaves)
+    lines = [
+        f"def probe(x, {names}fill):",
+        f"    duals = np.empty({n}, dtype_of(zero()))",
+        "    for i, one in enumerate(x.flat):",
+        "        duals[i] = lifted(one, zero())",
+    ]
+    if lowering.y is None:
+        lines += [f"    y = call(duals, fresh(({names})))"]
+    else:
+        y_dual = dual.with_float(from_dtype(lowering.y.dtype))
+        y_zero = zero_of(y_dual)
+        lines += [
+            f"    y = np.empty({lowering.y.size}, dtype_of(y_zero()))",
+            "    for i in range(y.size):",
+            "        y[i] = lifted(fill, y_zero())",
+            f"    call(y, duals, fresh(({names})))",
+        ]
+    lines += ["    return values_of(y), values_of(duals)"]
+    env = {"np": np, "dtype_of": dtype_of, "zero": zero, "lifted": lifted, "call": call}
+    env |= {"fresh": fresh, "values_of": values_of}
+    if lowering.y is not None:
+        env["y_zero"] = y_zero
+    exec("\n".join(lines), env)
+    taken = (input_place("x", x).ty, *(place.ty for place in leaves), types.float64)
+    probe: Any = njit([taken], error_model="numpy", nogil=True)(env["probe"])
+    probe.disable_compile()
+    return probe  # type: ignore[no-any-return]
+
+
+def _tried(lowering: Lowering, function: DualFunction, x: Any) -> Any:
+    """Call ``f`` at the example; check that it leaves ``x`` alone, and fills all of ``y``."""
+    leaves = function.flat([context.value for context in lowering.contexts])
+    y, after = function.probe(np.asarray(x, order="C"), *leaves, np.nan)
+    check_unwritten(lowering.operator, [after], [x.reshape(-1)])
+    if lowering.y is None:
+        one = check_returned(lowering.operator, y, PYTHON_TREES, KINDS, tree=lowering.tree)
+        return joined(y), form_of(kind_of_x(one, lowering.described))
+    one = check_example(lowering.operator, argument("y", lowering.y, PYTHON_TREES, KINDS))
+    if np.isnan(y).any():
+        again, _ = function.probe(np.asarray(x, order="C"), *leaves, 0.0)
+        shape = lowering.y.shape
+        check_filled(lowering.operator, y.reshape(shape), again.reshape(shape))
+    return y.reshape(lowering.y.shape), form_of(kind_of_x(one, lowering.described))

@@ -1,0 +1,56 @@
+"""The compiler of users' functions: Numba's, and a pass of ours for displays of arrays."""
+
+from __future__ import annotations
+
+from typing import Any, final
+
+from numba.core import ir
+from numba.core.compiler import CompilerBase, DefaultPassBuilder
+from numba.core.compiler_machinery import FunctionPass, register_pass
+from numba.core.ir_utils import find_callname, get_definition, guard
+from numba.core.untyped_passes import InlineClosureLikes
+
+
+@final
+@register_pass(mutates_CFG=False, analysis_only=False)  # type: ignore[misc]
+class _ArrayDisplays(FunctionPass):  # type: ignore[misc]
+    """Reads ``numpy.array([a, b])`` as ``numpy.array((a, b))``.
+
+    A tuple lives in registers; and Numba's own treatment of such lists looks the type of the
+    entries up in NumPy, which has no duals.
+    """
+
+    _name = "difint_array_displays"
+
+    def __init__(self) -> None:
+        FunctionPass.__init__(self)
+
+    def run_pass(self, state: Any) -> bool:
+        func_ir, changed = state.func_ir, False
+        for block in func_ir.blocks.values():
+            for call in block.find_exprs(op="call"):
+                if guard(find_callname, func_ir, call) == ("array", "numpy") and call.args:
+                    changed |= _as_tuple(func_ir, call.args[0])
+        return changed
+
+
+def _as_tuple(func_ir: Any, var: Any) -> bool:
+    display = guard(get_definition, func_ir, var)
+    if not isinstance(display, ir.Expr) or display.op != "build_list" or not display.items:
+        return False
+    display.op = "build_tuple"
+    for item in display.items:
+        _as_tuple(func_ir, item)
+    return True
+
+
+@final
+class DualCompiler(CompilerBase):  # type: ignore[misc]
+    """Numba's compiler with our pass."""
+
+    def define_pipelines(self) -> list[Any]:
+        """List the one pipeline."""
+        manager = DefaultPassBuilder.define_nopython_pipeline(self.state)
+        manager.add_pass_after(_ArrayDisplays, InlineClosureLikes)
+        manager.finalize()
+        return [manager]
