@@ -400,5 +400,5 @@ class PrimitiveOnly(Backend):
         return replace(engine, **kept, native={}, inner=inner)
 
 
-BACKENDS: tuple[type[Backend], ...] = (AutoFiniteDiff, AutoJax)
+BACKENDS: tuple[type[Backend], ...] = (AutoFiniteDiff, AutoJax, AutoNumba)
 """The backends that differentiate by themselves, for listings."""

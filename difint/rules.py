@@ -4,7 +4,7 @@ A partial derivative is an expression in the arguments, ``x``, or ``a`` and ``b`
 result ``y``. It is written with arithmetic and with functions of this table, so that whoever can
 evaluate the functions can evaluate the derivatives, of any order, in any arithmetic.
 
-Where a function has a kink the value is JAX's: 0 at the kink of ``abs``, half for each of two
+Where a function has a kink the value is JAX's: 1 at the kink of ``abs``, half for each of two
 equal arguments of ``maximum``, and at ``a = 0`` a power's derivative by ``b`` is 0. Steps
 (``floor``, ``sign``) have the derivative 0 everywhere. Where a derivative is infinite it is
 ``inf``, as ``1 / sqrt(x)`` at 0.
@@ -23,8 +23,8 @@ _TABLE: dict[str, tuple[str, ...]] = {
     # Of x.
     "positive": ("1",),
     "negative": ("-1",),
-    "absolute": ("sign(x)",),
-    "fabs": ("sign(x)",),
+    "absolute": ("where(x >= 0, 1, sign(x))",),
+    "fabs": ("where(x >= 0, 1, sign(x))",),
     "square": ("2 * x",),
     "reciprocal": ("-y * y",),
     "sqrt": ("0.5 / y",),
@@ -67,7 +67,7 @@ _TABLE: dict[str, tuple[str, ...]] = {
     "floor_divide": ("0", "0"),
     "remainder": ("1", "-floor(a / b)"),
     "fmod": ("1", "-trunc(a / b)"),
-    "power": ("where(b == 0, 0, b * power(a, b - 1))", "y * log(where(a == 0, 1, a))"),
+    "power": ("b * power(a, where(b == 0, 1, b - 1))", "y * log(where(a == 0, 1, a))"),
     "hypot": ("a / y", "b / y"),
     "arctan2": ("b / (a * a + b * b)", "-a / (a * a + b * b)"),
     "maximum": (

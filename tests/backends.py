@@ -36,24 +36,36 @@ def scenarios(name: str) -> list[Any]:
     return LISTS[name]()
 
 
-def families(library: str, **options: Any) -> list[Any]:
-    make = empty_scenarios, sparse_scenarios, complex_scenarios, tree_scenarios
+def families(library: str, *, plain: bool = False, **options: Any) -> list[Any]:
+    make = [empty_scenarios, sparse_scenarios]
+    make += [] if plain else [complex_scenarios, tree_scenarios]
     return [scenario for family in make for scenario in family(library, **options)]
 
 
 # What is the same for JAX as another one is left out: it writes no cache, and traces closures.
 JAX_MODIFIERS = ("constantify", "constantorcachify", "numpify")
+# A dict in a tuple of contexts is more than Numba can type.
+NUMBA_MODIFIERS = ("batchify", "constantify", "cachify", "closurify")
 FEW = ("number->number", "vector->number", "vector->vector", "matrix->matrix")
+
+
+def named(listed: list[Any]) -> list[Any]:
+    """Keep the scenarios of some functions."""
+    return [one for one in listed if one.name.split("/")[4] in FEW]
 
 
 def few(listed: list[Any]) -> list[Any]:
     """Keep the modified scenarios of some functions: each is compiled six times."""
-    return [one for one in listed if one.name.split("/")[4] in FEW and one.name.count("/") > 4]
+    return [one for one in named(listed) if one.name.count("/") > 4]
 
 
 LISTS: dict[str, Listing] = {
     "numpy": lambda: default_scenarios(modifiers=MODIFIERS),
     "numpy, plain": lambda: default_scenarios(modifiers=["batchify"]),
+    "numpy, bare": lambda: default_scenarios(modifiers=()),
+    "numpy, varied": lambda: few(default_scenarios(modifiers=NUMBA_MODIFIERS, in_place=False)),
+    "numpy, few": lambda: named(default_scenarios(dtype="float32", modifiers=())),
+    "numpy, empty and sparse": lambda: families("numpy", plain=True, modifiers=()),
     "numpy, more": lambda: families("numpy", modifiers=()),
     "numpy, float32": lambda: default_scenarios(dtype="float32", modifiers=()),
     "jax": lambda: default_scenarios("jax", modifiers=["batchify"]),
@@ -65,6 +77,7 @@ LISTS: dict[str, Listing] = {
 
 FD = di.AutoFiniteDiff
 JAX = di.AutoJax
+NUMBA = di.AutoNumba
 
 ROWS = (
     Row(FD(), ("numpy", "numpy, more", "numpy, float32", "jax, bare")),
@@ -72,6 +85,9 @@ ROWS = (
     Row(FD("complex_step"), ("numpy", "numpy, more", "numpy, float32")),
     Row(di.PrimitiveOnly(FD(), "forward"), ("numpy, plain", "numpy, more")),
     Row(di.SecondOrder(FD(), FD("complex_step")), ("numpy, plain", "numpy, more")),
+    # Compiling costs a second, so not all lists. The functions of trees and of Fourier transforms
+    # are not such as Numba takes; trees are tested with the engine.
+    Row(NUMBA(), ("numpy, bare", "numpy, varied", "numpy, few", "numpy, empty and sparse")),
     Row(JAX(), ("jax", "jax, varied", "jax, more", "jax, float32")),
     Row(JAX(x64=True), ("jax, varied",)),
     Row(di.PrimitiveOnly(JAX(), "forward"), ("jax, bare",)),

@@ -12,7 +12,7 @@ from typing import Any, Final, final
 import numpy as np
 from scipy.integrate import solve_ivp
 
-from difint.backends import AutoFiniteDiff, AutoJax, Backend
+from difint.backends import AutoFiniteDiff, AutoJax, AutoNumba, Backend
 from difint.cli import report
 from difint.cli.problems import PROBLEMS, StiffProblem
 from difint.cli.progress import Progress
@@ -42,10 +42,12 @@ class JacobianSource:
         backend: what a plan is prepared with; ``None`` for SciPy's own finite differences.
         function: what the plan differentiates; ``None`` for the solver's own right-hand side,
             whose calls are counted.
+        in_place: the function fills its first argument.
     """
 
     backend: Backend | None
-    function: Callable[[StiffProblem], _Function] | None = None
+    function: Callable[[StiffProblem], Callable[..., Any]] | None = None
+    in_place: bool = False
 
     @property
     def label(self) -> str:
@@ -59,6 +61,7 @@ class JacobianSource:
 
 
 SOURCES: tuple[JacobianSource, ...] = (
+    JacobianSource(AutoNumba(), lambda problem: problem.fill, in_place=True),
     JacobianSource(AutoJax(x64=True), lambda problem: problem.in_jax),
     JacobianSource(AutoFiniteDiff()),
     JacobianSource(None),
@@ -196,7 +199,8 @@ def _prepare(problem: StiffProblem, source: JacobianSource) -> list[_Case]:
     plan = execute_us = None
     if source.backend is not None:
         function = f if source.function is None else source.function(problem)
-        plan = prepare_jacobian(function, source.backend, y0)
+        dy = np.empty_like(y0) if source.in_place else None
+        plan = prepare_jacobian(function, source.backend, y0, y=dy)
         execute_us = _execute_us(plan, y0)
     return [_Case(source, method, f, plan, execute_us) for method in METHODS]
 

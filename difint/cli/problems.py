@@ -12,6 +12,8 @@ from typing import Any, final
 
 import numpy as np
 
+from difint.cli import loops
+
 # What a library computes with: a float, a complex number, a traced value.
 _Rates = Callable[..., tuple[Any, ...]]
 
@@ -25,6 +27,7 @@ class StiffProblem:
         name: its usual name.
         source: where the problem was first published.
         rates: ``rates(y1, y2, ...) -> (y1', y2', ...)``, with arithmetic alone.
+        fill: ``fill(dy, y)``: the same, as a plain loop over arrays.
         y0: the initial values.
         t_span: the interval of integration.
         published: the test set's end values.
@@ -33,6 +36,7 @@ class StiffProblem:
     name: str
     source: str
     rates: _Rates
+    fill: Callable[[Any, Any], None]
     y0: tuple[float, ...]
     t_span: tuple[float, float]
     published: tuple[float, ...]
@@ -134,6 +138,7 @@ PROBLEMS: tuple[StiffProblem, ...] = (
         name="Robertson",
         source="H. H. Robertson, in Numerical Analysis: An Introduction, Academic Press (1966)",
         rates=robertson,
+        fill=loops.robertson,
         y0=(1.0, 0.0, 0.0),
         t_span=(0.0, 1e11),
         published=(0.2083340149701255e-7, 0.8333360770334713e-13, 0.9999999791665050),
@@ -142,6 +147,7 @@ PROBLEMS: tuple[StiffProblem, ...] = (
         name="HIRES",
         source="E. Schäfer, Journal of Mathematical Biology 2 (1975), 41-56",
         rates=hires,
+        fill=loops.hires,
         y0=(1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0057),
         t_span=(0.0, 321.8122),
         published=(
@@ -159,6 +165,7 @@ PROBLEMS: tuple[StiffProblem, ...] = (
         name="Pollution",
         source="J. G. Verwer, SIAM Journal on Scientific Computing 15 (1994), 1243-1250",
         rates=pollution,
+        fill=loops.pollution,
         y0=(0.0, 0.2, 0.0, 0.04, 0.0, 0.0, 0.1, 0.3, 0.01, *[0.0] * 7, 0.007, 0.0, 0.0, 0.0),
         t_span=(0.0, 60.0),
         published=(

@@ -80,7 +80,7 @@ def cachify(scenario: Scenario, *, writes: bool = True) -> Scenario | None:
         if not writes:
             return value
         cache[...] = value
-        return cache[()].copy()
+        return cache * 1.0
 
     cache = _buffer(scenario)
     if cache is None:
@@ -95,7 +95,7 @@ def constantorcachify(scenario: Scenario, *, writes: bool = True) -> Scenario | 
         if not writes:
             return tree["factor"] * value
         tree["scratch"][...] = tree["factor"] * value
-        return tree["scratch"][()].copy()
+        return tree["scratch"] * 1.0
 
     cache = _buffer(scenario)
     if cache is None:
@@ -109,10 +109,10 @@ def closurify(scenario: Scenario) -> Scenario | None:
 
     ``None`` where ``f(x)`` is a tree.
     """
-    factor = np.array(_FACTOR)
+    factor = _FACTOR
 
     def captured(value: Any) -> Any:
-        return float(factor) * value
+        return factor * value
 
     return _around(scenario, captured, "closurify", _FACTOR)
 
@@ -178,16 +178,14 @@ def _around(
     """Change ``f(x)`` to ``change(f(x), *more)``, which multiplies it by ``factor``."""
     if scenario.lower and scenario.record.parts[0] == "y" and is_tree(scenario.lower[0]):
         return None
-    f, more = scenario.f, change.__code__.co_argcount - 1
+    f, own = scenario.f, len(scenario.contexts)
 
     def returning(x: Any, *contexts: Any) -> Any:
-        kept = contexts[: len(contexts) - more]
-        return change(f(x, *kept), *contexts[len(kept) :])
+        return change(f(x, *contexts[:own]), *contexts[own:])
 
     def filling(y: Any, x: Any, *contexts: Any) -> None:
-        kept = contexts[: len(contexts) - more]
-        f(y, x, *kept)
-        y[...] = change(y, *contexts[len(kept) :])
+        f(y, x, *contexts[:own])
+        y[...] = change(y, *contexts[own:])
 
     def times(value: Any) -> Any:
         return None if value is None else scaled(value, factor)

@@ -68,22 +68,11 @@ def chained2(typingctx: Any, y: Any, c: Any, a: Any, d: Any, b: Any) -> Any:
     return a(a.base, a.base, a, a.base, a), emit
 
 
-def _dtype(dtype: Any, *args: Any) -> Any:
-    """Build an intrinsic's answer that is a dtype: it says all by its type."""
+@intrinsic  # type: ignore[misc]
+def dtype_of(typingctx: Any, x: Any) -> Any:
+    """Get what NumPy calls the dtype of a scalar: for ``numpy.empty``."""
 
     def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         return context.get_dummy_value()
 
-    return types.DType(dtype)(*args), emit
-
-
-@intrinsic  # type: ignore[misc]
-def dtype_of(typingctx: Any, x: Any) -> Any:
-    """Get what NumPy calls the dtype of a scalar: for ``numpy.empty``."""
-    return _dtype(x, x)
-
-
-@intrinsic  # type: ignore[misc]
-def float_of(typingctx: Any, x: Any) -> Any:
-    """Get the dtype of the floats in a dual, or in an array of duals."""
-    return _dtype(getattr(x, "dtype", x).float, x)
+    return types.DType(x)(x), emit

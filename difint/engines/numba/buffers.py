@@ -7,7 +7,7 @@ from typing import Any
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
-from numba.np.arrayobj import make_array, populate_array
+from numba.np.arrayobj import _empty_nd_impl, make_array, populate_array
 
 from difint.engines.numba.dual import Dual, parts_of
 
@@ -34,19 +34,95 @@ def _vector_over(context: Any, builder: Any, ty: Any, data: Any, length: Any) ->
     return array._getvalue()
 
 
-@intrinsic(prefer_literal=True)  # type: ignore[misc]
-def on_stack(typingctx: Any, length: Any, like: Any) -> Any:
-    """Make a vector of a constant length on the stack, with entries of the type of ``like``."""
-    count = length.literal_value
-    vector = types.Array(like, 1, "C")
+_STACK = 8192
+"""Bytes of a buffer up to which it lives on the stack: an allocation costs as much as Robertson."""
+
+
+def buffer_of(count: int, dual: Dual, *, small: bool = True) -> Any:
+    """Make an intrinsic ``() -> vector``: a new buffer of duals, on the stack if it is small.
+
+    ``small=False`` for one that outlives the function that makes it.
+    """
+    vector = types.Array(dual, 1, "C")
+    small = small and count * dual.width * dual.float.bitwidth // 8 <= _STACK
+
+    @intrinsic  # type: ignore[misc]
+    def buffer(typingctx: Any) -> Any:
+        def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+            if not small:
+                return _empty_nd_impl(context, builder, vector, [_intp(count)])._getvalue()
+            llvm = context.get_data_type(dual)
+            block = cgutils.alloca_once(builder, ir.ArrayType(llvm, max(count, 1)))
+            data = builder.bitcast(block, llvm.as_pointer())
+            return _vector_over(context, builder, vector, data, _intp(count))
+
+        return vector(), emit
+
+    return buffer
+
+
+@intrinsic  # type: ignore[misc]
+def floats_like(typingctx: Any, array: Any) -> Any:
+    """Make an array of floats of the shape of an array of duals, without values."""
+    ty = types.Array(getattr(array.dtype, "float", array.dtype), array.ndim, "C")
 
     def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        llvm = context.get_data_type(like)
-        block = cgutils.alloca_once(builder, ir.ArrayType(llvm, count))
-        data = builder.bitcast(block, llvm.as_pointer())
-        return _vector_over(context, builder, vector, data, _intp(count))
+        source = make_array(array)(context, builder, args[0])
+        shape = cgutils.unpack_tuple(builder, source.shape) if array.ndim else []
+        return _empty_nd_impl(context, builder, ty, shape)._getvalue()
 
-    return vector(length, like), emit
+    return ty(array), emit
+
+
+@intrinsic  # type: ignore[misc]
+def flattened(typingctx: Any, array: Any) -> Any:
+    """View a contiguous array as a vector, which keeps the memory alive."""
+    if array.layout != "C":
+        return None
+    vector = types.Array(array.dtype, 1, "C", readonly=not array.mutable)
+
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        source = make_array(array)(context, builder, args[0])
+        made = make_array(vector)(context, builder)
+        populate_array(
+            made,
+            data=source.data,
+            shape=[source.nitems],
+            strides=[source.itemsize],
+            itemsize=source.itemsize,
+            meminfo=source.meminfo,
+            parent=source.parent,
+        )
+        context.nrt.incref(builder, vector, made._getvalue())
+        return made._getvalue()
+
+    return vector(array), emit
+
+
+def fitting(ty: Any, shape: tuple[int, ...]) -> Any:
+    """Make an intrinsic ``array -> bool``: whether it has this shape, and is contiguous."""
+
+    @intrinsic  # type: ignore[misc]
+    def fits(typingctx: Any, array: Any) -> Any:
+        def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+            source = make_array(array)(context, builder, args[0])
+            step = context.get_abi_sizeof(context.get_data_type(array.dtype))
+            lengths, strides = (
+                cgutils.unpack_tuple(builder, one) for one in (source.shape, source.strides)
+            )
+            good = ir.Constant(ir.IntType(1), 1)
+            for axis in reversed(range(len(shape))):
+                same = builder.icmp_signed("==", lengths[axis], _intp(shape[axis]))
+                good = builder.and_(good, same)
+                if shape[axis] > 1 and 0 not in shape:
+                    near = builder.icmp_signed("==", strides[axis], _intp(step))
+                    good = builder.and_(good, near)
+                step *= shape[axis]
+            return good
+
+        return types.boolean(array), emit
+
+    return fits
 
 
 def _borrowing(*, readonly: bool) -> Any:
@@ -108,6 +184,16 @@ def lifted(typingctx: Any, x: Any, like: Any) -> Any:
         return context.cast(builder, args[0], x, like)
 
     return like(x, like), emit
+
+
+@intrinsic  # type: ignore[misc]
+def lifted_like(typingctx: Any, x: Any, array: Any) -> Any:
+    """Make a dual of the type of an array's entries, with this value and no partials."""
+
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return context.cast(builder, args[0], x, array.dtype)
+
+    return array.dtype(x, array), emit
 
 
 @intrinsic  # type: ignore[misc]
@@ -178,17 +264,26 @@ def partial_at(typingctx: Any, x: Any, k: Any) -> Any:
 
 
 @intrinsic  # type: ignore[misc]
-def store_partials(typingctx: Any, x: Any, out: Any, start: Any) -> Any:
-    """Store all partials of a dual over floats in a vector, from index ``start`` on."""
+def store_partials(typingctx: Any, x: Any, out: Any, start: Any, width: Any) -> Any:
+    """Store the first ``width`` partials of a dual over floats in a vector, from ``start`` on."""
 
     def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         array = make_array(out)(context, builder, args[1])
-        vector = builder.extract_value(args[0], 1)
-        place = builder.bitcast(builder.gep(array.data, [args[2]]), vector.type.as_pointer())
-        builder.store(vector, place, align=x.base.bitwidth // 8)
+        vector, into = builder.extract_value(args[0], 1), context.get_data_type(out.dtype)
+        if vector.type.element != into:
+            cast = builder.fpext if into == ir.DoubleType() else builder.fptrunc
+            vector = cast(vector, ir.VectorType(into, x.size))
+        place = builder.gep(array.data, [args[2]])
+        with builder.if_else(builder.icmp_signed("==", args[3], _intp(x.size))) as (all_, some):
+            with all_:
+                whole = builder.bitcast(place, vector.type.as_pointer())
+                builder.store(vector, whole, align=out.dtype.bitwidth // 8)
+            with some, cgutils.for_range(builder, args[3]) as loop:
+                one = builder.extract_element(vector, builder.trunc(loop.index, _I32))
+                builder.store(one, builder.gep(place, [loop.index]))
         return context.get_dummy_value()
 
-    return types.void(x, out, types.intp), emit
+    return types.void(x, out, types.intp, types.intp), emit
 
 
 @intrinsic(prefer_literal=True)  # type: ignore[misc]

@@ -20,7 +20,7 @@ from difint.engines.numba.glue import freshener
 from difint.engines.numba.lowering import DualFunction, dual_for
 from difint.engines.numba.memory import binder
 from difint.errors import PreparationMismatchError, UnsupportedError, message
-from difint.problem import Problem
+from difint.problem import ContextChange, Problem
 
 
 @final
@@ -57,7 +57,8 @@ RECIPES = {
 
 def compiled(operator: str, arrays: Arrays, problem: Problem, batch: int | None = None) -> Compiled:
     """Compile an operator, once for a problem; ``batch`` is the number of tangents in a tuple."""
-    function = problem.call
+    # Every call makes its own caches of duals: there is nothing to change for threads.
+    function = problem.call.inner if isinstance(problem.call, ContextChange) else problem.call
     if not isinstance(function, DualFunction):
         _refuse(problem)
     key = operator, batch
@@ -94,7 +95,7 @@ def _compile(
     sweep = recipe.sweep(shape, function.call, fresh)
     chunks = _chunks(operator, n, count, chunk)
     core = kernels.core(sweep, chunks, parallel=backend.parallel, fastmath=backend.fastmath)
-    door = _door(recipe, core, problem, function, batch)
+    door = _door(recipe, (core, chunks), problem, function, batch)
     return _callable(door, function, recipe.route.format(chunks=chunks), batch)
 
 
@@ -112,7 +113,7 @@ def _chunks(operator: str, n: int, count: int, chunk: int) -> int:
 
 
 def _door(
-    recipe: Recipe, core: Any, problem: Problem, function: DualFunction, batch: int | None
+    recipe: Recipe, core: tuple[Any, int], problem: Problem, function: DualFunction, batch: int | None
 ) -> Door:
     x, y = problem.x, problem.y
     shapes = {"x": x.shape, "y": y.shape, "y,x": (y.size, x.size), "x,x": (x.size, x.size)}
@@ -126,7 +127,7 @@ def _door(
     lower = tuple(
         result_place(f"lower{i}", shapes[part], dtypes[part]) for i, part in enumerate(recipe.lower)
     )
-    return Door(core, tuple(inputs), function.leaves, out, lower)
+    return Door(*core, tuple(inputs), function.leaves, out, lower)
 
 
 def _callable(door: Door, function: DualFunction, route: str, batch: int | None) -> Compiled:

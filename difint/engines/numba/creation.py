@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import numpy as np
 from numba.core import types
+from numba.core.typing.templates import AbstractTemplate, infer_global, signature
+from numba.extending import lower_builtin
 
 from difint.engines.numba.access import dtype_of
 from difint.engines.numba.dual import REALS, Dual
@@ -62,6 +65,15 @@ def _rows_of_sequences(object: Any, dtype: Any = None) -> Any:
     return filled
 
 
+@overloading(np.stack)
+def _choose_stack(arrays: Any, axis: Any = 0) -> Any:
+    """Stack scalars, which Numba's own does not take."""
+    scalars = isinstance(arrays, types.BaseTuple) and involves_duals(arrays.types)
+    if not scalars or not all(isinstance(one, (Dual, *REALS)) for one in arrays.types):
+        return None
+    return lambda arrays, axis=0: np.array(arrays)
+
+
 def _select(condition: Any, x: Any, y: Any) -> Any:
     return x if condition else y
 
@@ -82,3 +94,27 @@ def _choose_where(condition: Any, x: Any, y: Any) -> Any:
 
 
 register(np.where, 3, _select)
+
+
+@overloading(np.clip)
+def _choose_clip(a: Any, a_min: Any, a_max: Any) -> Any:
+    """Clip a scalar; at a bound the derivative is half, as that of ``maximum`` is."""
+    if common((a, a_min, a_max)) is None:
+        return None
+    return lambda a, a_min, a_max: np.minimum(np.maximum(a, a_min), a_max)
+
+
+@infer_global(operator.getitem)  # type: ignore[misc]
+class _Lengthened(AbstractTemplate):  # type: ignore[misc]
+    """The type of ``x[None]`` for a scalar, which NumPy's scalars have too: an array of one."""
+
+    def generic(self, args: tuple[Any, ...], kws: dict[str, Any]) -> Any:
+        if isinstance(args[0], Dual) and isinstance(args[1], types.NoneType):
+            return signature(types.Array(args[0], 1, "C"), *args)
+        return None
+
+
+@lower_builtin(operator.getitem, Dual, types.NoneType)  # type: ignore[misc]
+def _lengthen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    inner = signature(sig.return_type, sig.args[0])
+    return context.compile_internal(builder, lambda x: np.array((x,)), inner, args[:1])

@@ -59,7 +59,8 @@ class _Elementwise(AbstractTemplate):  # type: ignore[misc]
             if self.context.can_convert(scalar.return_type, result.dtype) is None:
                 refuse_store(scalar.return_type, result.dtype)
         else:
-            result = types.Array(scalar.return_type, ndim, layout)
+            kind = scalar.return_type
+            result = types.Array(kind, ndim, layout) if ndim else kind  # as NumPy: no array
         return signature(result, *args)
 
     def get_impl_key(self, sig: Any) -> Any:
@@ -129,12 +130,20 @@ def register(
     infer_global(function)(type("DualArray_" + function.__name__, (_Elementwise,), body))
 
 
+class _DualScalar(npyimpl._ScalarHelper):  # type: ignore[misc]
+    """A scalar dual in a loop of Numba's; as a result it stands on the stack as in registers."""
+
+    def __init__(self, context: Any, builder: Any, value: Any, ty: Any) -> None:
+        super().__init__(context, builder, value, ty)
+        self._ptr = cgutils.alloca_once(builder, context.get_value_type(ty))
+
+
 def _extended(prepare: Callable[..., Any]) -> Callable[..., Any]:
     """Let Numba's loops take scalar duals: it asks for its own types of numbers, by name."""
 
     def prepare_argument(context: Any, builder: Any, value: Any, ty: Any, *where: Any) -> Any:
         if isinstance(ty, Dual):
-            return npyimpl._ScalarHelper(context, builder, value, ty)
+            return _DualScalar(context, builder, value, ty)
         return prepare(context, builder, value, ty, *where)
 
     return prepare_argument

@@ -15,7 +15,16 @@ from numba import cfunc, njit
 from numba.core import types
 from numba.core.typing.typeof import typeof
 
-from difint.engines.numba.buffers import apart, array_at, borrowed, frozen, no_array, read, slot_at
+from difint.engines.numba.buffers import (
+    apart,
+    array_at,
+    borrowed,
+    fitting,
+    frozen,
+    no_array,
+    read,
+    slot_at,
+)
 
 
 @final
@@ -68,7 +77,8 @@ class Door:
     """A compiled sweep, and the places of its arguments.
 
     Attributes:
-        core: ``core(x, t, leaves, out, lower)``.
+        core: ``core(x, t, leaves, out, lower, first, last)``.
+        chunks: how many chunks there are.
         inputs: ``x`` and the tangents, if there are any.
         leaves: the leaves of the contexts.
         out: the result.
@@ -76,6 +86,7 @@ class Door:
     """
 
     core: Any
+    chunks: int
     inputs: tuple[Place, ...]
     leaves: tuple[Place, ...]
     out: Place
@@ -93,14 +104,15 @@ class Door:
         overlaps an input: all of this is looked at here, where it costs nothing.
         """
         loose = [_loose(one) for one in (*self.inputs, self.out)]
-        checks = [text for one in (*self.inputs, self.out) for text in _checks(one)]
+        env = {f"fits_{one.name}": fitting(one.ty, one.shape) for one in loose}
+        checks = [f"fits_{one.name}({one.name})" for one in loose]
         checks += [f"apart({one.name}, out)" for one in self.places[:-1] if one.is_array]
         lower = [f"borrowed({one.name})" for one in self.lower]
         lines = [f"if not ({' and '.join(checks)}):", "    return False", self._call(lower)]
         places = (*self.lower, *loose[:-1], *self.leaves, loose[-1])
         source = _function("entry", [one.name for one in places], [*lines, "return True"])
         signature = types.boolean(*(one.ty for one in places))
-        made = self._exec(source, "entry")
+        made = self._exec(source, "entry", env)
         return _closed(njit([signature], nogil=True, error_model="numpy")(made))
 
     def for_memory(self) -> Any:
@@ -151,7 +163,7 @@ class Door:
         x, t = inputs if len(inputs) == 2 else (inputs[0], "None")
         leaves = "".join(f"{one.name}, " for one in self.leaves)
         parts = ", ".join(lower)
-        return f"core({x}, {t}, ({leaves}), borrowed({self.out.name}), ({parts},))"
+        return f"core({x}, {t}, ({leaves}), borrowed({self.out.name}), ({parts},), 0, {self.chunks})"
 
     def _exec(self, source: str, name: str, env: dict[str, Any] | None = None) -> Callable[..., Any]:
         namespace = {**_TOOLS, "core": self.core, **(env or {})}
@@ -166,17 +178,6 @@ _TOOLS = {"apart": apart, "borrowed": borrowed, "frozen": frozen, "no_array": no
 def _loose(place: Place) -> Place:
     """Accept any memory layout, to look at it in compiled code: that is cheaper than in Python."""
     return replace(place, ty=place.ty.copy(layout="A"))
-
-
-def _checks(place: Place) -> list[str]:
-    """Write what an array must be: of its shape, and contiguous where it has several entries."""
-    assert place.shape is not None, "x, tangents and results are arrays"
-    checks, step = [f"{place.name}.shape == {place.shape!r}"], f"{place.name}.itemsize"
-    for axis in reversed(range(len(place.shape))):
-        if place.shape[axis] > 1:
-            checks.append(f"{place.name}.strides[{axis}] == {step}")
-        step += f" * {place.shape[axis]}"
-    return [checks[0]] if 0 in place.shape else checks
 
 
 def _function(name: str, names: Sequence[str], lines: Sequence[str]) -> str:

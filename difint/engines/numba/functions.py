@@ -91,7 +91,8 @@ def _compute(name: str) -> Callable[..., Any]:
     if name in _OPERATIONS:
         return _OPERATIONS[name]
     of_math = getattr(math, _SHORT.get(name, name), None)
-    return getattr(np, name) if of_math in (None, math.cbrt, math.exp2, *_PRIMAL) else of_math
+    lacking = None, math.cbrt, math.exp2, math.fmod, *_PRIMAL
+    return getattr(np, name) if of_math in lacking else of_math
 
 
 @cache

@@ -14,9 +14,9 @@ import optree
 from numba import njit
 from numba.core import types
 
-from difint.engines.numba.access import dtype_of, float_of, primal
+from difint.engines.numba.access import dtype_of, primal
 from difint.engines.numba.adoption import options
-from difint.engines.numba.buffers import lifted
+from difint.engines.numba.buffers import borrowed, flattened, floats_like, lifted, lifted_like
 from difint.engines.numba.dual import REALS, Dual
 from difint.engines.numba.functions import overloading
 from difint.contexts import Cache, Constant
@@ -69,30 +69,43 @@ def presented(leaves: Sequence[Leaf]) -> list[str]:
     return parts
 
 
-def caller(lowering: Lowering, f: Callable[..., Any], contexts: Sequence[Any]) -> Any:
-    """Compile ``call(x, leaves)``, or ``call(y, x, leaves)`` in place, on vectors of duals.
-
-    ``leaves`` is a tuple: the leaves of all contexts, as ``contexts`` describes them.
-    """
-    env: dict[str, Any] = {"f": f}
+def _arguments(lowering: Lowering, contexts: Sequence[Any], env: dict[str, Any]) -> list[str]:
+    """Write the arguments of ``f`` after ``y``."""
     one = lowering.described
-    x = display(one.structure, presented(one.leaves), env)
-    arguments, at = [x], 0
+    arguments, at = [display(one.structure, presented(one.leaves), env)], 0
     for context in contexts:
         names = [f"leaves[{at + i}]" for i in range(len(context.leaves))]
         arguments.append(display(context.structure, names, env))
         at += len(names)
+    return arguments
+
+
+def caller(lowering: Lowering, f: Callable[..., Any], contexts: Sequence[Any]) -> Any:
+    """Compile ``call(x, y, leaves) -> row`` on vectors of duals; ``y`` is for what fills it.
+
+    ``leaves`` is a tuple: the leaves of all contexts, as ``contexts`` describes them.
+    """
+    env: dict[str, Any] = {"f": f}
+    arguments = _arguments(lowering, contexts, env)
     if lowering.y is None:
-        source = f"def call(x, leaves):\n    return f({', '.join(arguments)})\n"
-        return written(source, "call", env)
-    shape = lowering.y.shape
-    y = "y" if len(shape) == 1 else f"y.reshape({shape!r})"
-    source = f"def call(y, x, leaves):\n    f({', '.join([y, *arguments])})\n"
-    return written(source, "call", env)
+        env["as_row"] = as_row
+        body = f"    return as_row(f({', '.join(arguments)}), x)\n"
+    else:
+        shape = lowering.y.shape
+        y = "y" if len(shape) == 1 else f"y.reshape({shape!r})"
+        body = f"    f({', '.join([y, *arguments])})\n    return y\n"
+    return written(f"def call(x, y, leaves):\n{body}", "call", env)
+
+
+def valuer(lowering: Lowering, f: Callable[..., Any], contexts: Sequence[Any]) -> Any:
+    """Compile ``call(x, leaves) -> values``, as ``f`` returns them, without derivatives."""
+    env: dict[str, Any] = {"f": f, "values_of": values_of}
+    arguments = ", ".join(_arguments(lowering, contexts, env))
+    return written(f"def call(x, leaves):\n    return values_of(f({arguments}))\n", "call", env)
 
 
 def as_row(y: Any, like: Any) -> Any:
-    """Get the entries of a result of ``f``, to index; ``like`` is a dual for what is none.
+    """Get the entries of a result of ``f``, to index; ``like`` are duals, for what is none.
 
     Those of a scalar are a tuple, which needs no memory.
     """
@@ -103,7 +116,7 @@ def _choose_row(y: Any, like: Any) -> Any:
     if isinstance(y, Dual):
         return lambda y, like: (y,)
     if isinstance(y, REALS):
-        return lambda y, like: (lifted(y, like),)
+        return lambda y, like: (lifted_like(y, like),)
     return lambda y, like: as_vector(y, like)
 
 
@@ -114,7 +127,9 @@ def as_vector(y: Any, like: Any) -> Any:
 @overloading(as_vector)
 def _choose_vector(y: Any, like: Any) -> Any:
     if isinstance(y, types.Array) and isinstance(y.dtype, Dual):
-        return lambda y, like: np.ascontiguousarray(y).reshape(y.size)
+        if y.layout == "C":
+            return lambda y, like: flattened(y)
+        return lambda y, like: flattened(y.copy())
     if isinstance(y, types.Array):
         return _converted_vector
     if isinstance(y, (Dual, *REALS)):
@@ -125,15 +140,15 @@ def _choose_vector(y: Any, like: Any) -> Any:
 
 
 def _converted_vector(y: Any, like: Any) -> Any:
-    vector = np.empty(y.size, dtype_of(like))
+    vector = np.empty(y.size, like.dtype)
     for i, one in enumerate(y.flat):
-        vector[i] = lifted(one, like)
+        vector[i] = lifted_like(one, like)
     return vector
 
 
 def _single(y: Any, like: Any) -> Any:
-    vector = np.empty(1, dtype_of(like))
-    vector[0] = lifted(y, like)
+    vector = np.empty(1, like.dtype)
+    vector[0] = lifted_like(y, like)
     return vector
 
 
@@ -168,14 +183,15 @@ def _choose_values(y: Any) -> Any:
 
 
 def _values(y: Any) -> Any:
-    values = np.empty(y.shape, float_of(y))
-    for i in np.ndindex(y.shape):
-        values[i] = primal(y[i])
+    values = floats_like(y)
+    entries, row = borrowed(values), as_vector(y, y)
+    for i in range(row.size):
+        entries[i] = primal(row[i])
     return values
 
 
 def freshener(contexts: Sequence[Any], like: Any) -> Any:
-    """Compile ``fresh(leaves)``: the leaves, with buffers of duals for those that ``f`` writes.
+    """Compile ``fresh(leaves)``: the leaves, with new buffers for those that ``f`` writes.
 
     ``contexts`` are descriptions; a ``ConstantOrCache`` is copied, for it may be either.
     """
@@ -185,8 +201,10 @@ def freshener(contexts: Sequence[Any], like: Any) -> Any:
         for leaf in context.leaves:
             name = f"leaves[{at}]"
             at += 1
-            if context.wrapper is Constant or leaf.kind != "numpy" or leaf.dtype.kind != "f":
+            if context.wrapper is Constant or leaf.kind != "numpy":
                 parts.append(name)
+            elif leaf.dtype.kind != "f":
+                parts.append(f"{name}.copy()")
             elif context.wrapper is Cache:
                 parts.append(f"np.empty({name}.shape, dtype_of(like()))")
             else:

@@ -11,18 +11,17 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 from numba import njit
 from numba.core import types
-from numba.np.numpy_support import from_dtype
+from numba.np.numpy_support import as_dtype, from_dtype
 
 from difint.checks import check_returned
 from difint.contexts import Constant
-from difint.engines.numba.access import dtype_of
 from difint.engines.numba.adoption import Adoption, names_in
-from difint.engines.numba.buffers import lifted, zero_of
+from difint.engines.numba.buffers import buffer_of, lifted, read, zero_of
 from difint.engines.numba.chunks import chunk_of
 from difint.engines.numba.digest import Digest
 from difint.engines.numba.dual import Dual
 from difint.engines.numba.entries import Place, input_place, leaf_place
-from difint.engines.numba.glue import caller, freshener, values_of
+from difint.engines.numba.glue import caller, freshener, valuer, values_of
 from difint.engines.numba.refusals import explained
 from difint.errors import UnsupportedError, message
 from difint.host_lowering import (
@@ -66,14 +65,20 @@ class DualFunction:
     contexts: tuple[Any, ...]
     leaves: tuple[Place, ...]
     in_place: bool
-    probe: Callable[..., Any]
+    probe: Any
     kernels: dict[Any, Any]
     digest: Digest
 
     def __call__(self, x: Any, *contexts: Any) -> Any:
         """Compute ``f(x)``."""
-        y, _ = self.probe(np.asarray(x, order="C"), *self.flat(contexts), np.nan)
+        y, _ = self.values(x, self.flat(contexts))
         return joined(y)
+
+    def values(self, x: Any, leaves: Sequence[Any], fill: float = np.nan) -> tuple[Any, Any]:
+        """Compute ``f(x)`` as ``f`` returns it, and ``x`` afterwards, as a vector."""
+        y, after = self.probe(np.asarray(x, order="C"), *leaves, fill)
+        # Numba makes a Python float of every scalar.
+        return _typed(y, self.probe.nopython_signatures[0].return_type[0]), after
 
     def flat(self, contexts: Sequence[Any]) -> list[Any]:
         """List the leaves of unwrapped contexts, laid out as they are compiled for."""
@@ -88,6 +93,13 @@ def laid_out(leaf: Any, place: Place) -> Any:
     needs = {"C": "c_contiguous", "F": "f_contiguous"}.get(place.ty.layout)
     fits = needs is None or getattr(leaf.flags, needs)
     return leaf if fits and leaf.dtype.isnative else np.array(leaf, order=place.ty.layout)
+
+
+def _typed(y: Any, ty: Any) -> Any:
+    """Give the scalars of a result their precision."""
+    if isinstance(y, tuple):
+        return tuple(_typed(*pair) for pair in zip(y, ty, strict=True))
+    return as_dtype(ty).type(y) if isinstance(ty, types.Number | types.Boolean) else y
 
 
 def joined(y: Any) -> Any:
@@ -142,9 +154,9 @@ def _adopted(backend: AutoNumba, lowering: Lowering, x: Any) -> DualFunction:
         if key in _functions:
             _functions.move_to_end(key)
             return _functions[key]
-    call = caller(lowering, f, contexts)
+    call, value_call = (make(lowering, f, contexts) for make in (caller, valuer))
     dual = dual_for(lowering.operator, x.size, from_dtype(x.dtype), backend)
-    probe = _probe(lowering, call, contexts, leaves, dual, x)
+    probe = _probe(lowering, (call, value_call), contexts, leaves, dual, x)
     made = DualFunction(backend, call, contexts, leaves, lowering.y is not None, probe, {}, digest)
     with _lock:
         _functions[key] = made
@@ -184,34 +196,37 @@ def dual_for(operator: str, n: int, ty: Any, backend: AutoNumba) -> Dual:
 
 
 def _probe(
-    lowering: Lowering, call: Any, contexts: Any, leaves: tuple[Place, ...], dual: Dual, x: Any
+    lowering: Lowering,
+    calls: tuple[Any, Any],
+    contexts: Any,
+    leaves: tuple[Place, ...],
+    dual: Dual,
+    x: Any,
 ) -> Callable[..., Any]:
     """Compile the values of ``f`` with the duals of the operator, so that it is compiled once."""
-    zero, n = zero_of(dual), x.size
-    fresh = freshener(contexts, zero)
+    zero, (call, value_call) = zero_of(dual), calls
     names = "".join(f"{place.name}, " for place in leaves)
     lines = [
         f"def probe(x, {names}fill):",
-        f"    duals = np.empty({n}, dtype_of(zero()))",
-        "    for i, one in enumerate(x.flat):",
-        "        duals[i] = lifted(one, zero())",
+        "    duals, given = buffer(), read(x)",
+        "    for i in range(duals.size):",
+        "        duals[i] = lifted(given[i], zero())",
     ]
+    env = {"lifted": lifted, "read": read, "zero": zero, "values_of": values_of, "call": call}
+    env |= {"fresh": freshener(contexts, zero), "buffer": buffer_of(x.size, dual, small=False)}
     if lowering.y is None:
-        lines += [f"    y = call(duals, fresh(({names})))"]
+        lines += [f"    y = value_call(duals, fresh(({names})))"]
+        env["value_call"] = value_call
     else:
         y_dual = dual.with_float(from_dtype(lowering.y.dtype))
-        y_zero = zero_of(y_dual)
+        env |= {"y_zero": zero_of(y_dual), "y_buffer": buffer_of(lowering.y.size, y_dual, small=False)}
         lines += [
-            f"    y = np.empty({lowering.y.size}, dtype_of(y_zero()))",
-            "    for i in range(y.size):",
-            "        y[i] = lifted(fill, y_zero())",
-            f"    call(y, duals, fresh(({names})))",
+            "    row = y_buffer()",
+            "    for i in range(row.size):",
+            "        row[i] = lifted(fill, y_zero())",
+            f"    y = values_of(call(duals, row, fresh(({names}))))",
         ]
-    lines += ["    return values_of(y), values_of(duals)"]
-    env = {"np": np, "dtype_of": dtype_of, "zero": zero, "lifted": lifted, "call": call}
-    env |= {"fresh": fresh, "values_of": values_of}
-    if lowering.y is not None:
-        env["y_zero"] = y_zero
+    lines += ["    return y, values_of(duals)"]
     exec("\n".join(lines), env)
     taken = (input_place("x", x).ty, *(place.ty for place in leaves), types.float64)
     probe: Any = njit([taken], error_model="numpy", nogil=True)(env["probe"])
@@ -222,14 +237,14 @@ def _probe(
 def _tried(lowering: Lowering, function: DualFunction, x: Any) -> Any:
     """Call ``f`` at the example; check that it leaves ``x`` alone, and fills all of ``y``."""
     leaves = function.flat([context.value for context in lowering.contexts])
-    y, after = function.probe(np.asarray(x, order="C"), *leaves, np.nan)
+    y, after = function.values(x, leaves)
     check_unwritten(lowering.operator, [after], [x.reshape(-1)])
     if lowering.y is None:
         one = check_returned(lowering.operator, y, PYTHON_TREES, KINDS, tree=lowering.tree)
         return joined(y), form_of(kind_of_x(one, lowering.described))
     one = check_example(lowering.operator, argument("y", lowering.y, PYTHON_TREES, KINDS))
     if np.isnan(y).any():
-        again, _ = function.probe(np.asarray(x, order="C"), *leaves, 0.0)
+        again, _ = function.values(x, leaves, 0.0)
         shape = lowering.y.shape
         check_filled(lowering.operator, y.reshape(shape), again.reshape(shape))
     return y.reshape(lowering.y.shape), form_of(kind_of_x(one, lowering.described))

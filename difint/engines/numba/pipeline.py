@@ -14,7 +14,7 @@ from numba.core.untyped_passes import InlineClosureLikes
 @final
 @register_pass(mutates_CFG=False, analysis_only=False)  # type: ignore[misc]
 class _ArrayDisplays(FunctionPass):  # type: ignore[misc]
-    """Reads ``numpy.array([a, b])`` as ``numpy.array((a, b))``.
+    """Reads ``numpy.array([a, b])`` as ``numpy.array((a, b))``, and ``stack`` and others likewise.
 
     A tuple lives in registers; and Numba's own treatment of such lists looks the type of the
     entries up in NumPy, which has no duals.
@@ -29,9 +29,17 @@ class _ArrayDisplays(FunctionPass):  # type: ignore[misc]
         func_ir, changed = state.func_ir, False
         for block in func_ir.blocks.values():
             for call in block.find_exprs(op="call"):
-                if guard(find_callname, func_ir, call) == ("array", "numpy") and call.args:
+                name = guard(find_callname, func_ir, call)
+                if name in _TAKING_DISPLAYS and call.args:
                     changed |= _as_tuple(func_ir, call.args[0])
         return changed
+
+
+_TAKING_DISPLAYS = {
+    (name, "numpy")
+    for name in ("array", "concatenate", "stack", "hstack", "vstack", "column_stack", "dstack")
+}
+"""Functions that take a tuple as well; of these, Numba takes a tuple for most, and no list."""
 
 
 def _as_tuple(func_ir: Any, var: Any) -> bool:
