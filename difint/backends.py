@@ -257,7 +257,7 @@ class AutoNumba(Backend):
     Args:
         mode: ``"forward"``, the only one; ``None`` means the same.
         chunk_size: how many partial derivatives go through at once; ``None`` for what suits the
-            vector registers, ``"measure"`` to try sizes at prepare and keep the fastest.
+            vector registers.
         parallel: spread the chunks over Numba's threads.
         fastmath: let LLVM reorder and approximate, as ``numba.njit(fastmath=True)`` does.
 
@@ -271,7 +271,7 @@ class AutoNumba(Backend):
     """
 
     mode: Literal["forward"] | None = None
-    chunk_size: int | Literal["measure"] | None = None
+    chunk_size: int | None = None
     parallel: bool = False
     fastmath: bool = False
 
@@ -283,11 +283,11 @@ class AutoNumba(Backend):
         check_choice("AutoNumba", "fastmath", self.fastmath, (False, True))
         size = self.chunk_size
         whole = isinstance(size, int) and not isinstance(size, bool) and size > 0
-        if not whole and size not in (None, "measure"):
+        if not whole and size is not None:
             text = message(
                 "AutoNumba",
                 "chunk_size is not a size",
-                expected="a positive integer, 'measure' or None",
+                expected="a positive integer, or None",
                 got=repr(size),
                 remedy="Leave chunk_size= out for what suits this machine.",
             )
@@ -336,7 +336,9 @@ class SecondOrder(Backend):
             return outer
         if outer.arrays is not inner.arrays:
             outer, inner = self._move(outer, inner)
-        return replace(outer, native={}, inner=inner, inplace=outer.inplace and inner.inplace)
+        return replace(
+            outer, native={}, compiled={}, inner=inner, inplace=outer.inplace and inner.inplace
+        )
 
     def _move(self, outer: Engine, inner: Engine) -> tuple[Engine, Engine]:
         """Let a black box work in the other engine's arrays."""
@@ -397,7 +399,7 @@ class PrimitiveOnly(Backend):
             raise UnsupportedError(text)
         kept = {"pushforward": None, "pullback": None, name: getattr(engine, name)}
         inner = None if engine.inner is None else self._restricted(engine.inner)
-        return replace(engine, **kept, native={}, inner=inner)
+        return replace(engine, **kept, native={}, compiled={}, inner=inner)
 
 
 BACKENDS: tuple[type[Backend], ...] = (AutoFiniteDiff, AutoJax, AutoNumba)

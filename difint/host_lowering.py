@@ -95,12 +95,14 @@ def lower(lowering: Lowering) -> Problem:
 
 
 def check_concrete(lowering: Lowering) -> None:
+    """Refuse values that a transformation traces."""
     contexts = [argument("", c, PYTHON_TREES, KINDS) for c in lowering.contexts]
     if any(leaf.traced for one in (lowering.described, *contexts) for leaf in one.leaves):
         refuse_traced(lowering.operator)
 
 
 def template(value: Any) -> Any:
+    """Make an array of the same shape and dtype that takes no memory."""
     return np.broadcast_to(np.zeros((), value.dtype), value.shape)
 
 
@@ -316,6 +318,7 @@ def check_filled(operator: str, filled: Any, again: Any) -> None:
 
 
 def check_example(operator: str, one: Argument) -> Argument:
+    """Require a ``y`` that ``f`` can fill."""
     leaf = one.leaves[0] if one.leaves else None
     if (
         one.structure is None

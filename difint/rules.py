@@ -1,4 +1,4 @@
-"""Rules: the derivatives of elementary functions, one table, for engines that apply them themselves.
+"""Rules: the derivatives of elementary functions in one table, for engines that apply them.
 
 A partial derivative is an expression in the arguments, ``x``, or ``a`` and ``b``, and in the
 result ``y``. It is written with arithmetic and with functions of this table, so that whoever can

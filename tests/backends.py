@@ -36,16 +36,15 @@ def scenarios(name: str) -> list[Any]:
     return LISTS[name]()
 
 
-def families(library: str, *, plain: bool = False, **options: Any) -> list[Any]:
-    make = [empty_scenarios, sparse_scenarios]
-    make += [] if plain else [complex_scenarios, tree_scenarios]
+def families(library: str, **options: Any) -> list[Any]:
+    make = empty_scenarios, sparse_scenarios, complex_scenarios, tree_scenarios
     return [scenario for family in make for scenario in family(library, **options)]
 
 
 # What is the same for JAX as another one is left out: it writes no cache, and traces closures.
 JAX_MODIFIERS = ("constantify", "constantorcachify", "numpify")
 # A dict in a tuple of contexts is more than Numba can type.
-NUMBA_MODIFIERS = ("batchify", "constantify", "cachify", "closurify")
+NUMBA_MODIFIERS = ("constantify", "cachify")
 FEW = ("number->number", "vector->number", "vector->vector", "matrix->matrix")
 
 
@@ -65,7 +64,6 @@ LISTS: dict[str, Listing] = {
     "numpy, bare": lambda: default_scenarios(modifiers=()),
     "numpy, varied": lambda: few(default_scenarios(modifiers=NUMBA_MODIFIERS, in_place=False)),
     "numpy, few": lambda: named(default_scenarios(dtype="float32", modifiers=())),
-    "numpy, empty and sparse": lambda: families("numpy", plain=True, modifiers=()),
     "numpy, more": lambda: families("numpy", modifiers=()),
     "numpy, float32": lambda: default_scenarios(dtype="float32", modifiers=()),
     "jax": lambda: default_scenarios("jax", modifiers=["batchify"]),
@@ -87,7 +85,7 @@ ROWS = (
     Row(di.SecondOrder(FD(), FD("complex_step")), ("numpy, plain", "numpy, more")),
     # Compiling costs a second, so not all lists. The functions of trees and of Fourier transforms
     # are not such as Numba takes; trees are tested with the engine.
-    Row(NUMBA(), ("numpy, bare", "numpy, varied", "numpy, few", "numpy, empty and sparse")),
+    Row(NUMBA(), ("numpy, bare", "numpy, varied", "numpy, few")),
     Row(JAX(), ("jax", "jax, varied", "jax, more", "jax, float32")),
     Row(JAX(x64=True), ("jax, varied",)),
     Row(di.PrimitiveOnly(JAX(), "forward"), ("jax, bare",)),

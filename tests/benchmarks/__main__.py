@@ -15,9 +15,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
+from numba import njit
 from scipy.optimize._numdiff import approx_derivative
 
 import difint as di
+from difint.cli.problems import PROBLEMS
 from tests.benchmarks.timing import times
 
 
@@ -116,10 +118,66 @@ def finite_difference_lines() -> Iterator[Line]:
 # fmt: on
 
 
+def rates_of(name: str) -> tuple[Any, Any]:
+    (problem,) = [one for one in PROBLEMS if one.name == name]
+    return problem.fill, np.linspace(0.1, 0.9, len(problem.y0))
+
+
+@njit
+def robertson_by_hand(y: Any, J: Any) -> None:
+    J[0, 0], J[0, 1], J[0, 2] = -0.04, 1e4 * y[2], 1e4 * y[1]
+    J[1, 0], J[1, 1], J[1, 2] = 0.04, -1e4 * y[2] - 6e7 * y[1], -1e4 * y[1]
+    J[2, 0], J[2, 1], J[2, 2] = 0.0, 6e7 * y[1], 0.0
+
+
+def ring(dy: Any, y: Any) -> None:
+    """Let neighbours exchange, faster one way than the other, and hot cells react (Arrhenius)."""
+    n = len(y)
+    for i in range(n):
+        left, right = y[i - 1], y[i + 1 if i + 1 < n else 0]
+        flow = left - 2.0 * y[i] + right
+        heat = np.exp(-1.0 / y[i]) if y[i] > 0.2 else 0.0
+        dy[i] = (flow if flow > 0.0 else 0.1 * flow) + heat
+
+
+def repeated(function: Any) -> Callable[..., None]:
+    """Call a function of two arrays a thousand times in compiled code."""
+
+    @njit
+    def loop(x: Any, out: Any) -> None:
+        for _ in range(1000):
+            x[0] += 1e-12
+            function(x, out)
+
+    return loop
+
+
+# fmt: off
+def numba_lines() -> Iterator[Line]:
+    y, out = Y.copy(), np.empty((3, 3))
+    plan = di.prepare_jacobian(rates_of("Robertson")[0], di.AutoNumba(), y, y=np.empty(3))
+    step, rival = plan.bind(y, out=out), jax.jit(jax.jacfwd(robertson_jax))
+    yield Line("AutoNumba Robertson execute(x, out=J)", lambda: plan.execute(y, out=out), lambda: robertson_by_hand(y, out), "njit Jacobian by hand", 3.5)
+    yield Line("AutoNumba Robertson execute(x, out=J)", lambda: plan.execute(y, out=out), lambda: np.asarray(rival(Y)), "np.asarray(jit(jacfwd(f))(x))", 1 / 7)
+    yield Line("AutoNumba Robertson execute(x)", lambda: plan.execute(y), lambda: robertson_by_hand(y, out), "njit Jacobian by hand", None)
+    yield Line("AutoNumba Robertson bind(x, out=J)()", step, lambda: robertson_by_hand(y, out), "njit Jacobian by hand", 1.5)
+    ours, theirs = repeated(plan.kernel), repeated(robertson_by_hand)
+    ours(y, out), theirs(y, out)
+    yield Line("AutoNumba Robertson kernel in njit, 1000 times", lambda: ours(y, out), lambda: theirs(y, out), "njit Jacobian by hand", 1.5)
+    cells, dy, J = np.linspace(0.0, 1.0, 100) ** 2, np.empty(100), np.empty((100, 100))
+    whole, primal = di.prepare_jacobian(ring, di.AutoNumba(), cells, y=dy), njit(ring)
+    many, once = repeated(whole.kernel), repeated(primal)
+    many(cells, J), once(cells, dy)
+    yield Line("AutoNumba ring of 100 cells, kernel in njit", lambda: many(cells, J), lambda: once(cells, dy), "evaluations of f", 20.0)
+
+
+# fmt: on
+
+
 def main() -> int:
     jax.config.update("jax_enable_x64", True)
     kept = True
-    for line in (*jacobian_lines(), *gradient_lines(), *finite_difference_lines()):
+    for line in (*numba_lines(), *jacobian_lines(), *gradient_lines(), *finite_difference_lines()):
         seconds = times({"ours": line.ours, "rival": line.rival})
         ratio = seconds["ours"] / seconds["rival"]
         verdict = "" if line.bound is None else f"at most {line.bound:.2f}: "

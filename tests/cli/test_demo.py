@@ -11,15 +11,23 @@ from difint.cli import demo, main
 from difint.cli.problems import PROBLEMS, StiffProblem
 from difint.cli.progress import Progress
 
+
+def decay(dy, y):
+    dy[0], dy[1] = -1e3 * y[0] + y[1], -y[1]
+
+
 DECAY = StiffProblem(
     name="Decay",
     source="none",
     rates=lambda y1, y2: (-1e3 * y1 + y2, -y2),
+    fill=decay,
     y0=(1.0, 1.0),
     t_span=(0.0, 1.0),
     published=(float(np.exp(-1.0)) / 999.0, float(np.exp(-1.0))),
 )
-BLOW_UP = StiffProblem("Blow up", "none", lambda y: (y * y,), (1.0,), (0.0, 2.0), (0.0,))
+BLOW_UP = StiffProblem(
+    "Blow up", "none", lambda y: (y * y,), lambda dy, y: None, (1.0,), (0.0, 2.0), (0.0,)
+)
 NUMPY_SOURCES = (demo.JacobianSource(AutoFiniteDiff()), demo.JacobianSource(None))
 
 

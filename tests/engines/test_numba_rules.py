@@ -82,7 +82,9 @@ def exact(name: str, order: int, at: tuple[float, ...], by: int) -> float:
         return function(*(x if i == by else one for i, one in enumerate(parts)))
 
     # Functions with jumps and kinks are linear in between: a small step crosses none.
-    return float(mpmath.diff(along, parts[by], order, h=mpmath.mpf(10) ** -20 * abs(parts[by] or 1)))
+    return float(
+        mpmath.diff(along, parts[by], order, h=mpmath.mpf(10) ** -20 * abs(parts[by] or 1))
+    )
 
 
 def close(got: float, expected: float, name: str) -> bool:
@@ -110,8 +112,12 @@ def test_rule_of_two_arguments(name: str) -> None:
     """Both variable, and the one or the other a number."""
     f = names_of(name)[0]
     both = di.prepare_hessian(lambda x: f(x[0], x[1]), di.AutoNumba(), np.ones(2))
-    first = di.prepare_second_derivative(lambda a, b: f(a, b), di.AutoNumba(), 1.0, di.Constant(1.0))
-    second = di.prepare_second_derivative(lambda b, a: f(a, b), di.AutoNumba(), 1.0, di.Constant(1.0))
+    first = di.prepare_second_derivative(
+        lambda a, b: f(a, b), di.AutoNumba(), 1.0, di.Constant(1.0)
+    )
+    second = di.prepare_second_derivative(
+        lambda b, a: f(a, b), di.AutoNumba(), 1.0, di.Constant(1.0)
+    )
     for a, b in _PAIR_POINTS.get(name, _PAIRS):
         _, gradient, hessian = both.value_gradient_and_hessian(np.array([a, b]))
         alone = first.value_derivative_and_second_derivative(a, di.Constant(b))[1:]

@@ -6,16 +6,16 @@ arXiv:1607.07892, for chunks of partials; Fike and Alonso, AIAA 2011-886, for se
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from difint.engine import Apply, Arrays, At, Engine, Kernel
-from difint.engines.numba import creation, linear, methods, reductions  # noqa: F401  # overloads
+from difint.engines.numba import creation, linear, methods, reductions  # noqa: F401  # they register overloads
 from difint.engines.numba.compiling import RECIPES, compiled
 from difint.engines.numba.lowering import KINDS, lower
 from difint.engines.numba.watching import watch
 from difint.host import NUMPY_ARRAYS
-from dataclasses import replace
 from difint.problem import Problem
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from difint.engines.numba.dual import Dual, lift, value_of
 from difint.engines.numba.emitting import Number, chain
 
 
-@intrinsic  # type: ignore[misc]
+@intrinsic
 def value(typingctx: Any, x: Any) -> Any:
     """Get the value of a dual, of its base type."""
     if not isinstance(x, Dual):
@@ -23,7 +23,7 @@ def value(typingctx: Any, x: Any) -> Any:
     return x.base(x), emit
 
 
-@intrinsic  # type: ignore[misc]
+@intrinsic
 def primal(typingctx: Any, x: Any) -> Any:
     """Get the float at the bottom of a dual; of a real, itself."""
 
@@ -36,7 +36,7 @@ def primal(typingctx: Any, x: Any) -> Any:
     return (x.float if isinstance(x, Dual) else x)(x), emit
 
 
-@intrinsic  # type: ignore[misc]
+@intrinsic
 def constant(typingctx: Any, x: Any, like: Any) -> Any:
     """Make a dual of the type of ``like`` without partials."""
 
@@ -46,7 +46,7 @@ def constant(typingctx: Any, x: Any, like: Any) -> Any:
     return like(like.base, like), emit
 
 
-@intrinsic  # type: ignore[misc]
+@intrinsic
 def chained(typingctx: Any, y: Any, c: Any, x: Any) -> Any:
     """Make the dual with value ``y`` and partials ``c * x.partials``."""
 
@@ -57,7 +57,7 @@ def chained(typingctx: Any, y: Any, c: Any, x: Any) -> Any:
     return x(x.base, x.base, x), emit
 
 
-@intrinsic  # type: ignore[misc]
+@intrinsic
 def chained2(typingctx: Any, y: Any, c: Any, a: Any, d: Any, b: Any) -> Any:
     """Make the dual with value ``y`` and partials ``c * a.partials + d * b.partials``."""
 
@@ -68,7 +68,7 @@ def chained2(typingctx: Any, y: Any, c: Any, a: Any, d: Any, b: Any) -> Any:
     return a(a.base, a.base, a, a.base, a), emit
 
 
-@intrinsic  # type: ignore[misc]
+@intrinsic
 def dtype_of(typingctx: Any, x: Any) -> Any:
     """Get what NumPy calls the dtype of a scalar: for ``numpy.empty``."""
 

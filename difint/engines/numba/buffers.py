@@ -46,7 +46,7 @@ def buffer_of(count: int, dual: Dual, *, small: bool = True) -> Any:
     vector = types.Array(dual, 1, "C")
     small = small and count * dual.width * dual.float.bitwidth // 8 <= _STACK
 
-    @intrinsic  # type: ignore[misc]
+    @intrinsic
     def buffer(typingctx: Any) -> Any:
         def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
             if not small:
@@ -61,7 +61,7 @@ def buffer_of(count: int, dual: Dual, *, small: bool = True) -> Any:
     return buffer
 
 
-@intrinsic  # type: ignore[misc]
+@intrinsic
 def floats_like(typingctx: Any, array: Any) -> Any:
     """Make an array of floats of the shape of an array of duals, without values."""
     ty = types.Array(getattr(array.dtype, "float", array.dtype), array.ndim, "C")
@@ -74,7 +74,7 @@ def floats_like(typingctx: Any, array: Any) -> Any:
     return ty(array), emit
 
 
-@intrinsic  # type: ignore[misc]
+@intrinsic
 def flattened(typingctx: Any, array: Any) -> Any:
     """View a contiguous array as a vector, which keeps the memory alive."""
     if array.layout != "C":
@@ -102,7 +102,7 @@ def flattened(typingctx: Any, array: Any) -> Any:
 def fitting(ty: Any, shape: tuple[int, ...]) -> Any:
     """Make an intrinsic ``array -> bool``: whether it has this shape, and is contiguous."""
 
-    @intrinsic  # type: ignore[misc]
+    @intrinsic
     def fits(typingctx: Any, array: Any) -> Any:
         def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
             source = make_array(array)(context, builder, args[0])
@@ -126,7 +126,7 @@ def fitting(ty: Any, shape: tuple[int, ...]) -> Any:
 
 
 def _borrowing(*, readonly: bool) -> Any:
-    @intrinsic  # type: ignore[misc]
+    @intrinsic
     def borrow(typingctx: Any, array: Any) -> Any:
         vector = types.Array(array.dtype, 1, "C", readonly=readonly)
 
@@ -146,7 +146,7 @@ read = _borrowing(readonly=True)
 """Likewise, to read only."""
 
 
-@intrinsic  # type: ignore[misc]
+@intrinsic
 def frozen(typingctx: Any, array: Any) -> Any:
     """View an array as one that cannot be written to."""
     ty = array.copy(readonly=True)
@@ -158,7 +158,7 @@ def frozen(typingctx: Any, array: Any) -> Any:
     return ty(array), emit
 
 
-@intrinsic  # type: ignore[misc]
+@intrinsic
 def apart(typingctx: Any, a: Any, b: Any) -> Any:
     """Tell whether two contiguous arrays share no memory."""
 
@@ -176,7 +176,7 @@ def apart(typingctx: Any, a: Any, b: Any) -> Any:
     return types.boolean(a, b), emit
 
 
-@intrinsic  # type: ignore[misc]
+@intrinsic
 def lifted(typingctx: Any, x: Any, like: Any) -> Any:
     """Make a dual like ``like`` with this value and no partials, at any depth."""
 
@@ -186,7 +186,7 @@ def lifted(typingctx: Any, x: Any, like: Any) -> Any:
     return like(x, like), emit
 
 
-@intrinsic  # type: ignore[misc]
+@intrinsic
 def lifted_like(typingctx: Any, x: Any, array: Any) -> Any:
     """Make a dual of the type of an array's entries, with this value and no partials."""
 
@@ -196,7 +196,7 @@ def lifted_like(typingctx: Any, x: Any, array: Any) -> Any:
     return array.dtype(x, array), emit
 
 
-@intrinsic  # type: ignore[misc]
+@intrinsic
 def seeded(typingctx: Any, x: Any, k: Any) -> Any:
     """Set partial ``k`` of a dual to one."""
 
@@ -206,7 +206,7 @@ def seeded(typingctx: Any, x: Any, k: Any) -> Any:
     return x(x, types.intp), emit
 
 
-@intrinsic  # type: ignore[misc]
+@intrinsic
 def with_partial(typingctx: Any, x: Any, k: Any, partial: Any) -> Any:
     """Set partial ``k`` of a dual, to a float or to a value of its base type."""
 
@@ -217,7 +217,7 @@ def with_partial(typingctx: Any, x: Any, k: Any, partial: Any) -> Any:
     return x(x, types.intp, partial), emit
 
 
-@intrinsic  # type: ignore[misc]
+@intrinsic
 def with_value(typingctx: Any, x: Any, inner: Any) -> Any:
     """Set the value of a dual, of its base type."""
 
@@ -246,7 +246,7 @@ def _with_partial(context: Any, builder: Any, ty: Any, dual: Any, k: Any, partia
     return builder.insert_value(dual, partials, 1)
 
 
-@intrinsic  # type: ignore[misc]
+@intrinsic
 def partial_at(typingctx: Any, x: Any, k: Any) -> Any:
     """Get partial ``k`` of a dual."""
 
@@ -263,7 +263,7 @@ def partial_at(typingctx: Any, x: Any, k: Any) -> Any:
     return x.base(x, types.intp), emit
 
 
-@intrinsic  # type: ignore[misc]
+@intrinsic
 def store_partials(typingctx: Any, x: Any, out: Any, start: Any, width: Any) -> Any:
     """Store the first ``width`` partials of a dual over floats in a vector, from ``start`` on."""
 
@@ -286,7 +286,7 @@ def store_partials(typingctx: Any, x: Any, out: Any, start: Any, width: Any) -> 
     return types.void(x, out, types.intp, types.intp), emit
 
 
-@intrinsic(prefer_literal=True)  # type: ignore[misc]
+@intrinsic(prefer_literal=True)
 def no_array(typingctx: Any, like: Any) -> Any:
     """Make an empty vector of the type of ``like``: for a result that is not wanted."""
     vector = types.Array(like.dtype, 1, "C")
@@ -301,7 +301,7 @@ def no_array(typingctx: Any, like: Any) -> Any:
 def zero_of(dual: Dual) -> Any:
     """Make an intrinsic without arguments that is the dual zero of a type."""
 
-    @intrinsic  # type: ignore[misc]
+    @intrinsic
     def zero(typingctx: Any) -> Any:
         def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
             return ir.Constant(context.get_value_type(dual), None)
@@ -311,12 +311,10 @@ def zero_of(dual: Dual) -> Any:
     return zero
 
 
-
-
 def array_at(ty: Any, shape: tuple[int, ...]) -> Any:
     """Make an intrinsic ``(pointer) -> array`` of this type and shape, which owns nothing."""
 
-    @intrinsic  # type: ignore[misc]
+    @intrinsic
     def array(typingctx: Any, pointer: Any) -> Any:
         def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
             itemsize = context.get_abi_sizeof(context.get_data_type(ty.dtype))
@@ -344,7 +342,7 @@ def array_at(ty: Any, shape: tuple[int, ...]) -> Any:
 def slot_at(ty: Any, index: int) -> Any:
     """Make an intrinsic ``(block) -> value`` that reads a slot of 8 bytes at an address."""
 
-    @intrinsic  # type: ignore[misc]
+    @intrinsic
     def slot(typingctx: Any, block: Any) -> Any:
         def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
             address = builder.add(args[0], ir.Constant(args[0].type, 8 * index))

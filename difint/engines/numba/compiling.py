@@ -13,6 +13,7 @@ from numba.np.numpy_support import as_dtype, from_dtype
 from difint.engine import Arrays, Compiled
 from difint.engines.numba import kernels
 from difint.engines.numba.buffers import zero_of
+from difint.engines.numba.chunks import chunk_of
 from difint.engines.numba.dual import Dual
 from difint.engines.numba.entries import Door, input_place, result_place
 from difint.engines.numba.exports import NumbaExport
@@ -58,7 +59,8 @@ RECIPES = {
 def compiled(operator: str, arrays: Arrays, problem: Problem, batch: int | None = None) -> Compiled:
     """Compile an operator, once for a problem; ``batch`` is the number of tangents in a tuple."""
     # Every call makes its own caches of duals: there is nothing to change for threads.
-    function = problem.call.inner if isinstance(problem.call, ContextChange) else problem.call
+    function: Any = problem.call
+    function = function.inner if isinstance(function, ContextChange) else function
     if not isinstance(function, DualFunction):
         _refuse(problem)
     key = operator, batch
@@ -87,7 +89,7 @@ def _compile(
     dual = dual_for(operator, n, from_dtype(problem.x.dtype), backend)
     count = batch or 1
     if operator == "pushforward":
-        dual = Dual(dual.base, kernels_chunk(count, dual, backend))
+        dual = Dual(dual.base, chunk_of(count, dual.float, backend.chunk_size, second=False))
     chunk = dual.base.size if isinstance(dual.base, Dual) else dual.size
     y_dual = dual.with_float(from_dtype(problem.y.dtype)) if function.in_place else dual
     shape = kernels.Shape(dual, y_dual, n, m, count, chunk, function.in_place)
@@ -99,13 +101,6 @@ def _compile(
     return _callable(door, function, recipe.route.format(chunks=chunks), batch)
 
 
-def kernels_chunk(count: int, dual: Dual, backend: Any) -> int:
-    from difint.engines.numba.chunks import chunk_of
-
-    size = backend.chunk_size if isinstance(backend.chunk_size, int) else None
-    return chunk_of(count, dual.float, size, second=False)
-
-
 def _chunks(operator: str, n: int, count: int, chunk: int) -> int:
     seeds = {"pushforward": count}.get(operator, n)
     chunks = max(1, -(-seeds // chunk))
@@ -113,7 +108,11 @@ def _chunks(operator: str, n: int, count: int, chunk: int) -> int:
 
 
 def _door(
-    recipe: Recipe, core: tuple[Any, int], problem: Problem, function: DualFunction, batch: int | None
+    recipe: Recipe,
+    core: tuple[Any, int],
+    problem: Problem,
+    function: DualFunction,
+    batch: int | None,
 ) -> Door:
     x, y = problem.x, problem.y
     shapes = {"x": x.shape, "y": y.shape, "y,x": (y.size, x.size), "x,x": (x.size, x.size)}
@@ -140,7 +139,7 @@ def _callable(door: Door, function: DualFunction, route: str, batch: int | None)
 
     def run(lower: list[Any], args: tuple[Any, ...], out: Any) -> None:
         inputs = [np.stack(arg) if isinstance(arg, tuple) else arg for arg in args[:lead]]
-        inputs = [np.asarray(arg, order="C") for arg in inputs]
+        inputs = [np.asarray(arg, arg.dtype.newbyteorder("="), order="C") for arg in inputs]
         if not entry(*lower, *_shaped(inputs, door), *flat(args[lead:]), out):
             _refuse_shapes(door)
 
@@ -185,5 +184,3 @@ def _refuse_shapes(door: Door) -> None:
 def _shaped(inputs: list[Any], door: Door) -> list[Any]:
     pairs = zip(inputs, door.inputs, strict=True)
     return [one if one.shape == place.shape else one.reshape(place.shape) for one, place in pairs]
-
-

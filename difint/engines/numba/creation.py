@@ -21,7 +21,6 @@ from difint.engines.numba.views import leaves_of, uniform
 _SEQUENCES = (types.List, types.UniTuple, types.ListType)
 
 
-
 def _innermost(ty: Any) -> Any:
     return _innermost(ty.dtype) if isinstance(ty, _SEQUENCES) else ty
 
@@ -96,16 +95,24 @@ def _choose_where(condition: Any, x: Any, y: Any) -> Any:
 register(np.where, 3, _select)
 
 
-@overloading(np.clip)
-def _choose_clip(a: Any, a_min: Any, a_max: Any) -> Any:
+def _clipped(a: Any, a_min: Any, a_max: Any) -> Any:
+    return min(max(a, a_min), a_max)
+
+
+@overloading(_clipped)
+def _choose_clipped(a: Any, a_min: Any, a_max: Any) -> Any:
     """Clip a scalar; at a bound the derivative is half, as that of ``maximum`` is."""
     if common((a, a_min, a_max)) is None:
         return None
     return lambda a, a_min, a_max: np.minimum(np.maximum(a, a_min), a_max)
 
 
-@infer_global(operator.getitem)  # type: ignore[misc]
-class _Lengthened(AbstractTemplate):  # type: ignore[misc]
+overloading(np.clip)(_choose_clipped)
+register(np.clip, 3, _clipped)
+
+
+@infer_global(operator.getitem)
+class _Lengthened(AbstractTemplate):
     """The type of ``x[None]`` for a scalar, which NumPy's scalars have too: an array of one."""
 
     def generic(self, args: tuple[Any, ...], kws: dict[str, Any]) -> Any:
@@ -114,7 +121,7 @@ class _Lengthened(AbstractTemplate):  # type: ignore[misc]
         return None
 
 
-@lower_builtin(operator.getitem, Dual, types.NoneType)  # type: ignore[misc]
+@lower_builtin(operator.getitem, Dual, types.NoneType)
 def _lengthen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
     inner = signature(sig.return_type, sig.args[0])
     return context.compile_internal(builder, lambda x: np.array((x,)), inner, args[:1])

@@ -124,5 +124,3 @@ def _is_library(module: str) -> bool:
 def _is_named(value: Any) -> bool:
     functions = BuiltinFunctionType | FunctionType | np.ufunc | type(np.sum)
     return isinstance(value, functions)
-
-

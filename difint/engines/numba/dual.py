@@ -22,7 +22,7 @@ _I32 = ir.IntType(32)
 
 
 @final
-class Dual(types.Type):  # type: ignore[misc]  # Numba is not typed
+class Dual(types.Type):
     """The type of duals with ``size`` partials over ``base``, a float type or a type of duals."""
 
     def __init__(self, base: Any, size: int) -> None:
@@ -75,8 +75,8 @@ def _narrower(one: Any, other: Any) -> bool:
 
 
 @final
-@register_model(Dual)  # type: ignore[misc]
-class _DualModel(models.DataModel):  # type: ignore[misc]
+@register_model(Dual)
+class _DualModel(models.DataModel):
     """Duals in LLVM: ``{value, partials}`` in registers, a plain array of floats in memory.
 
     Partials of floats are an LLVM vector, so that one instruction works on several of them.
@@ -201,10 +201,10 @@ def splat(builder: Any, scalar: Any, size: int) -> Any:
     return builder.shuffle_vector(one, undefined, places)
 
 
-@lower_cast(types.Integer, Dual)  # type: ignore[misc]
-@lower_cast(types.Float, Dual)  # type: ignore[misc]
-@lower_cast(types.Boolean, Dual)  # type: ignore[misc]
-@lower_cast(Dual, Dual)  # type: ignore[misc]
+@lower_cast(types.Integer, Dual)
+@lower_cast(types.Float, Dual)
+@lower_cast(types.Boolean, Dual)
+@lower_cast(Dual, Dual)
 def _cast(context: Any, builder: Any, fromty: Any, toty: Any, value: Any) -> Any:
     """Emit: a real as a dual, an inner dual as an outer one, or a dual over other floats."""
     if fromty == toty:

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-from numba.core import cgutils, compiler, types
+from numba.core import cgutils, types
 from numba.core.typing.npydecl import (
     Numpy_rules_ufunc,
     NumpyRulesArrayOperator,
@@ -36,10 +36,10 @@ def involves_duals(args: Iterable[Any]) -> bool:
     return any(isinstance(getattr(arg, "dtype", arg), Dual) for arg in args)
 
 
-class _Elementwise(AbstractTemplate):  # type: ignore[misc]
+class _Elementwise(AbstractTemplate):
     """The type of an elementwise function: that of the scalar function, as an array."""
 
-    metadata = {"target": "cpu"}  # noqa: RUF012
+    metadata = {"target": "cpu"}
     count: int
     scalar: Callable[..., Any]
     in_place = False
@@ -85,7 +85,7 @@ def _impl_key(function: Callable[..., Any], count: int, in_place: bool) -> Calla
     return key
 
 
-class _ScalarKernel(npyimpl._Kernel):  # type: ignore[misc]
+class _ScalarKernel(npyimpl._Kernel):
     """One step of the loop: a call of the scalar function."""
 
     function: Callable[..., Any]
@@ -103,7 +103,10 @@ class _ScalarKernel(npyimpl._Kernel):  # type: ignore[misc]
 
 
 def _install() -> None:
-    names = [*(name for name in RULES if isinstance(getattr(np, name, None), np.ufunc)), *_COMPARING]
+    names = [
+        *(name for name in RULES if isinstance(getattr(np, name, None), np.ufunc)),
+        *_COMPARING,
+    ]
     for name in names:
         register(getattr(np, name), getattr(np, name).nin)
     for rules, count, in_place in _OPERATORS:
@@ -130,7 +133,7 @@ def register(
     infer_global(function)(type("DualArray_" + function.__name__, (_Elementwise,), body))
 
 
-class _DualScalar(npyimpl._ScalarHelper):  # type: ignore[misc]
+class _DualScalar(npyimpl._ScalarHelper):
     """A scalar dual in a loop of Numba's; as a result it stands on the stack as in registers."""
 
     def __init__(self, context: Any, builder: Any, value: Any, ty: Any) -> None:

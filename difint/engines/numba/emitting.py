@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 from llvmlite import ir
 
-from difint.engines.numba.dual import Dual, parts_of, partial_of, splat, value_of
-from difint.rules import RULES, arguments
+from difint.engines.numba.dual import Dual, partial_of, parts_of, splat, value_of
+from difint.rules import RULES
 
 _FLOAT_OPERATIONS = {
     "add": "fadd",
@@ -82,7 +82,9 @@ def _evaluate(builder: Any, node: ast.expr, env: dict[str, Number]) -> Number | 
     sides = [_evaluate(builder, side, env) for side in (node.left, node.right)]
     bottom = _bottom(env["y"].ty)
     numbers = [
-        Number(bottom, ir.Constant(_llvm_float(env["y"]), side)) if isinstance(side, float) else side
+        Number(bottom, ir.Constant(_llvm_float(env["y"]), side))
+        if isinstance(side, float)
+        else side
         for side in sides
     ]
     return binary(builder, _OPERATIONS[type(node.op)], *numbers)

@@ -35,12 +35,12 @@ class Place:
     Attributes:
         name: what it is called in the source.
         ty: its Numba type.
-        shape: its shape; ``None`` for a scalar.
+        shape: its shape, a tuple; ``None`` for a scalar.
     """
 
     name: str
     ty: Any
-    shape: tuple[int, ...] | None
+    shape: Any
 
     @property
     def is_array(self) -> bool:
@@ -163,16 +163,26 @@ class Door:
         x, t = inputs if len(inputs) == 2 else (inputs[0], "None")
         leaves = "".join(f"{one.name}, " for one in self.leaves)
         parts = ", ".join(lower)
-        return f"core({x}, {t}, ({leaves}), borrowed({self.out.name}), ({parts},), 0, {self.chunks})"
+        return (
+            f"core({x}, {t}, ({leaves}), borrowed({self.out.name}), ({parts},), 0, {self.chunks})"
+        )
 
-    def _exec(self, source: str, name: str, env: dict[str, Any] | None = None) -> Callable[..., Any]:
+    def _exec(
+        self, source: str, name: str, env: dict[str, Any] | None = None
+    ) -> Callable[..., Any]:
         namespace = {**_TOOLS, "core": self.core, **(env or {})}
         exec(source, namespace)
         function: Callable[..., Any] = namespace[name]
         return function
 
 
-_TOOLS = {"apart": apart, "borrowed": borrowed, "frozen": frozen, "no_array": no_array, "read": read}
+_TOOLS = {
+    "apart": apart,
+    "borrowed": borrowed,
+    "frozen": frozen,
+    "no_array": no_array,
+    "read": read,
+}
 
 
 def _loose(place: Place) -> Place:
@@ -189,5 +199,3 @@ def _closed(dispatcher: Any) -> Any:
     """Let a dispatcher refuse arguments that it is not compiled for, instead of compiling."""
     dispatcher.disable_compile()
     return dispatcher
-
-

@@ -10,11 +10,10 @@ from typing import Any
 
 import numpy as np
 from numba import njit
-from numba.core import types
 from numba.extending import overload
 
 from difint.engines.numba.access import chained, chained2, constant, primal, value
-from difint.engines.numba.dual import REALS, Dual
+from difint.engines.numba.dual import Dual
 from difint.engines.numba.operators import ARITHMETIC, common
 from difint.engines.numba.special import digamma
 from difint.rules import CONSTANTS, RULES, STEPS, arguments
@@ -65,7 +64,7 @@ _OPERATIONS: dict[str, Callable[..., Any]] = {
 def overloading(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
     """Overload a function for duals, before Numba's own implementations."""
     how = overload(function, jit_options=NUMPY_MODEL, target="cpu", strict=False, **options)
-    return how  # type: ignore[no-any-return]
+    return how
 
 
 def names_of(name: str) -> tuple[Callable[..., Any], ...]:
@@ -76,7 +75,7 @@ def names_of(name: str) -> tuple[Callable[..., Any], ...]:
     return (*(one for one in found if one is not None), *_ALSO.get(name, ()))
 
 
-@njit(**NUMPY_MODEL)  # type: ignore[misc]
+@njit(**NUMPY_MODEL)
 def _where(condition: Any, a: Any, b: Any) -> Any:
     if condition:
         return a
@@ -107,7 +106,7 @@ def _differentiated(name: str, which: tuple[int, ...], depth: int) -> Callable[.
     results = ", ".join(RULES[name][i] for i in which)
     source = f"def rule({names}):\n    y = {name}({names})\n    return y, {results}\n"
     exec(source, env)
-    return njit(**NUMPY_MODEL)(env["rule"])  # type: ignore[no-any-return]
+    return njit(**NUMPY_MODEL)(env["rule"])
 
 
 def _depth(x: Any) -> int:
@@ -222,8 +221,8 @@ def _smaller(a: Any, b: Any) -> Any:
 def _install() -> None:
     for function in _PRIMAL:
         overloading(function)(_of_primal(function))
-    for function in (float, np.real, np.conjugate):
-        overloading(function)(_identity)
+    for same in (float, np.real, np.conjugate):
+        overloading(same)(_identity)
     overloading(max)(_larger)
     overloading(min)(_smaller)
     for name in RULES:

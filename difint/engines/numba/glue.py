@@ -14,12 +14,12 @@ import optree
 from numba import njit
 from numba.core import types
 
+from difint.contexts import Cache, Constant
 from difint.engines.numba.access import dtype_of, primal
 from difint.engines.numba.adoption import options
 from difint.engines.numba.buffers import borrowed, flattened, floats_like, lifted, lifted_like
 from difint.engines.numba.dual import REALS, Dual
 from difint.engines.numba.functions import overloading
-from difint.contexts import Cache, Constant
 from difint.engines.numba.reductions import compiled
 from difint.kinds import Leaf
 from difint.problem import Lowering
@@ -179,6 +179,8 @@ def _choose_values(y: Any) -> Any:
         env = {"values_of": values_of}
         exec(f"def values(y):\n    return ({parts},)\n", env)
         return env["values"]
+    if isinstance(y, types.List) and isinstance(getattr(y.dtype, "dtype", y.dtype), Dual):
+        return None
     return (lambda y: primal(y)) if isinstance(y, (Dual, *REALS)) else (lambda y: y)
 
 

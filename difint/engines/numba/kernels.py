@@ -27,6 +27,7 @@ from difint.engines.numba.buffers import (
 )
 from difint.engines.numba.dual import Dual
 
+
 @final
 @dataclass(frozen=True, slots=True)
 class Shape:
@@ -161,7 +162,7 @@ def second(shape: Shape, call: Any, fresh: Any) -> Callable[..., Any]:
 
 def products(shape: Shape, call: Any, fresh: Any) -> Callable[..., Any]:
     """Push each tangent through the gradient, a chunk of whose entries goes through at once."""
-    n, chunk, batch = shape.n, shape.chunk, shape.batch
+    n, chunk = shape.n, shape.chunk
     zero, inner = zero_of(shape.dual), zero_of(shape.dual.base)
     x_buffer, y_buffer = _buffers(shape)
     chunks = max(1, -(-n // chunk))
@@ -228,9 +229,7 @@ def core(sweep: Callable[..., Any], chunks: int, *, parallel: bool, fastmath: An
     if not parallel or chunks == 1:
         return run
 
-    def shared(
-        x: Any, t: Any, leaves: Any, out: Any, lower: Any, first: Any, last: Any
-    ) -> None:
+    def shared(x: Any, t: Any, leaves: Any, out: Any, lower: Any, first: Any, last: Any) -> None:
         parts = min(get_num_threads(), last)
         for p in prange(parts):
             run(x, t, leaves, out, lower, p * last // parts, (p + 1) * last // parts)

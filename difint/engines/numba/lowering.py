@@ -76,7 +76,8 @@ class DualFunction:
 
     def values(self, x: Any, leaves: Sequence[Any], fill: float = np.nan) -> tuple[Any, Any]:
         """Compute ``f(x)`` as ``f`` returns it, and ``x`` afterwards, as a vector."""
-        y, after = self.probe(np.asarray(x, order="C"), *leaves, fill)
+        native = np.asarray(x, x.dtype.newbyteorder("="), order="C")
+        y, after = self.probe(native, *leaves, fill)
         # Numba makes a Python float of every scalar.
         return _typed(y, self.probe.nopython_signatures[0].return_type[0]), after
 
@@ -115,6 +116,7 @@ def lower(backend: AutoNumba, lowering: Lowering) -> Problem:
     x_form = form_of(lowering.described)
     x = np.array(lowering.x if x_form.enter is None else x_form.enter(lowering.x))
     _check_dtype(lowering, "x", x.dtype)
+    x = x.astype(x.dtype.newbyteorder("="))
     with explained(lowering):
         function = _adopted(backend, lowering, x)
         y, y_form = _tried(lowering, function, x)
@@ -122,7 +124,7 @@ def lower(backend: AutoNumba, lowering: Lowering) -> Problem:
 
 
 def _check_dtype(lowering: Lowering, name: str, dtype: np.dtype[Any]) -> None:
-    if dtype in (np.float32, np.float64):
+    if dtype.newbyteorder("=") in (np.float32, np.float64):
         return
     text = message(
         lowering.operator,
@@ -148,7 +150,9 @@ def _adopted(backend: AutoNumba, lowering: Lowering, x: Any) -> DualFunction:
     leaves = _leaf_places(lowering, contexts)
     adoption = Adoption(lowering.operator, backend.fastmath)
     f = adoption.adopt(lowering.f)
-    digest = _digest(adoption, (backend, lowering.operator, lowering.described, contexts, leaves), lowering.y)
+    digest = _digest(
+        adoption, (backend, lowering.operator, lowering.described, contexts, leaves), lowering.y
+    )
     key = digest.key()
     with _lock:
         if key in _functions:
@@ -184,12 +188,11 @@ def _digest(adoption: Adoption, arguments: tuple[Any, ...], y: Any) -> Digest:
 
 def dual_for(operator: str, n: int, ty: Any, backend: AutoNumba) -> Dual:
     """Choose the type of duals that an operator calls ``f`` with, for one tangent."""
-    size = backend.chunk_size if isinstance(backend.chunk_size, int) else None
     if operator in ("pushforward", "derivative"):
         return Dual(ty, 1)
     if operator == "second_derivative":
         return Dual(Dual(ty, 1), 1)
-    chunk = chunk_of(n, ty, size, second=operator == "hessian")
+    chunk = chunk_of(n, ty, backend.chunk_size, second=operator == "hessian")
     if operator == "hvp":
         return Dual(Dual(ty, chunk), 1)
     return Dual(Dual(ty, chunk), chunk) if operator == "hessian" else Dual(ty, chunk)
@@ -219,7 +222,10 @@ def _probe(
         env["value_call"] = value_call
     else:
         y_dual = dual.with_float(from_dtype(lowering.y.dtype))
-        env |= {"y_zero": zero_of(y_dual), "y_buffer": buffer_of(lowering.y.size, y_dual, small=False)}
+        env |= {
+            "y_zero": zero_of(y_dual),
+            "y_buffer": buffer_of(lowering.y.size, y_dual, small=False),
+        }
         lines += [
             "    row = y_buffer()",
             "    for i in range(row.size):",
@@ -231,7 +237,7 @@ def _probe(
     taken = (input_place("x", x).ty, *(place.ty for place in leaves), types.float64)
     probe: Any = njit([taken], error_model="numpy", nogil=True)(env["probe"])
     probe.disable_compile()
-    return probe  # type: ignore[no-any-return]
+    return probe
 
 
 def _tried(lowering: Lowering, function: DualFunction, x: Any) -> Any:

@@ -35,7 +35,9 @@ def binder(door: Door, at: Any) -> Callable[..., Any]:
 def _step(at: Any, block: Any, values: list[Any], out: Any) -> Callable[[], Any]:
     address = block.ctypes.data
 
-    def step(at: Any = at, address: int = address, out: Any = out, _alive: Any = (block, values)) -> Any:
+    def step(
+        at: Any = at, address: int = address, out: Any = out, _alive: Any = (block, values)
+    ) -> Any:
         at(address)
         return out
 

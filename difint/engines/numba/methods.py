@@ -36,12 +36,12 @@ _METHODS: dict[str, Callable[..., Any]] = {
 }
 
 
-@infer_getattr  # type: ignore[misc]
-class _DualArrayMethods(AttributeTemplate):  # type: ignore[misc]
+@infer_getattr
+class _DualArrayMethods(AttributeTemplate):
     """Attributes of arrays of duals, before Numba's own of all arrays."""
 
     key = types.Array
-    metadata = {"target": "cpu"}  # noqa: RUF012
+    metadata = {"target": "cpu"}
 
     def generic_resolve(self, typ: Any, attr: str) -> Any:
         function = _METHODS.get(attr) if is_dual_array(typ) else None

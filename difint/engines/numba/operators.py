@@ -1,4 +1,4 @@
-"""Arithmetic and comparison of scalar duals: typed in one place, emitted without a function call."""
+"""Arithmetic and comparison of scalar duals: typed in one place, emitted without a call."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ def settled(args: tuple[Any, ...], dual: Dual) -> tuple[Any, ...]:
     return tuple(dual if isinstance(arg, Dual) else dual.float for arg in args)
 
 
-class _Template(AbstractTemplate):  # type: ignore[misc]
+class _Template(AbstractTemplate):
     # Before Numba's own, some of which fail with duals instead of declining them.
-    metadata = {"target": "cpu"}  # noqa: RUF012
+    metadata = {"target": "cpu"}
 
     def generic(self, args: tuple[Any, ...], kws: dict[str, Any]) -> Any:
         dual = common(args)

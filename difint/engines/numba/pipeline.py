@@ -12,8 +12,8 @@ from numba.core.untyped_passes import InlineClosureLikes
 
 
 @final
-@register_pass(mutates_CFG=False, analysis_only=False)  # type: ignore[misc]
-class _ArrayDisplays(FunctionPass):  # type: ignore[misc]
+@register_pass(mutates_CFG=False, analysis_only=False)
+class _ArrayDisplays(FunctionPass):
     """Reads ``numpy.array([a, b])`` as ``numpy.array((a, b))``, and ``stack`` and others likewise.
 
     A tuple lives in registers; and Numba's own treatment of such lists looks the type of the
@@ -53,7 +53,7 @@ def _as_tuple(func_ir: Any, var: Any) -> bool:
 
 
 @final
-class DualCompiler(CompilerBase):  # type: ignore[misc]
+class DualCompiler(CompilerBase):
     """Numba's compiler with our pass."""
 
     def define_pipelines(self) -> list[Any]:

@@ -26,7 +26,7 @@ def is_none(ty: Any) -> bool:
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile a helper that takes and returns duals: nothing of it is called from Python."""
-    return njit(**NUMPY_MODEL, no_cpython_wrapper=True)(function)  # type: ignore[no-any-return]
+    return njit(**NUMPY_MODEL, no_cpython_wrapper=True)(function)
 
 
 @compiled
@@ -73,12 +73,12 @@ def _extreme(beats: Callable[..., Any]) -> Callable[..., Any]:
     return extreme
 
 
-@njit(inline="always")  # type: ignore[misc]
+@njit(inline="always")
 def _above(a: Any, b: Any) -> Any:
     return a > b
 
 
-@njit(inline="always")  # type: ignore[misc]
+@njit(inline="always")
 def _below(a: Any, b: Any) -> Any:
     return a < b
 

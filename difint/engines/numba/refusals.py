@@ -68,6 +68,8 @@ def _finding(text: str) -> tuple[str, str]:
     if (name := _GLOBAL.search(text)) is not None:
         remedy = f"Pass {name[1]} as a context: Constant({name[1]}); or make it a number or array."
         return f"Numba has no type for the global {name[1]}", remedy
+    if "cannot be represented as a NumPy dtype" in text or ">>> values_of(" in text:
+        return "it makes, or returns, a list of numbers that depend on x", _LISTS
     call = _CALL.search(text)
     if call is not None and call[1].strip() == "setitem":
         remedy = "Make it with numpy.empty_like(x) or numpy.zeros(n, x.dtype); scratch is a Cache."
@@ -77,8 +79,6 @@ def _finding(text: str) -> tuple[str, str]:
         return f"{name}({call[2]}) has no derivative here", _INSTEAD.get(name, _OTHERWISE)
     if (attribute := _ATTRIBUTE.search(text)) is not None:
         return f"no attribute {attribute[1]} of {attribute[2]}", _OTHERWISE
-    if "cannot be represented as a NumPy dtype" in text:
-        return "it makes, or returns, a list of numbers that depend on x", _LISTS
     first = next((line for line in text.splitlines() if _tells(line)), "see the cause")
     return first.strip(), _OTHERWISE
 

@@ -11,7 +11,7 @@ _FAR = 10.0
 """Where the asymptotic series below is exact to double precision."""
 
 
-@njit(error_model="numpy")  # type: ignore[misc]
+@njit(error_model="numpy")
 def digamma(x: Any) -> Any:
     """Compute the logarithmic derivative of gamma, of a float or a dual; ``nan`` at its poles.
 

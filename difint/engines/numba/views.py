@@ -12,7 +12,7 @@ from numba.np.arrayobj import make_array, populate_array
 from difint.engines.numba.dual import Dual
 
 
-@intrinsic  # type: ignore[misc]
+@intrinsic
 def as_floats(typingctx: Any, duals: Any) -> Any:
     """View a contiguous array of duals as floats: value and partials are the last axis."""
     dual = duals.dtype
@@ -30,7 +30,7 @@ def as_floats(typingctx: Any, duals: Any) -> Any:
     return floats(duals), emit
 
 
-@intrinsic  # type: ignore[misc]
+@intrinsic
 def as_duals(typingctx: Any, floats: Any, like: Any) -> Any:
     """View contiguous floats as duals of the type of the entries of ``like``."""
     if floats.layout != "C" or floats.dtype != like.dtype.float:
@@ -71,7 +71,7 @@ def _view(context: Any, builder: Any, ty: Any, source: Any, shape: list[Any]) ->
     return array._getvalue()
 
 
-@intrinsic  # type: ignore[misc]
+@intrinsic
 def uniform(typingctx: Any, display: Any) -> Any:
     """Make the members of a tuple of duals and reals, or of such tuples, all duals."""
     dual = _widest(leaves_of(display))

@@ -12,7 +12,7 @@ from difint.engine import Traces
 
 
 @final
-class _Counter(event.Listener):  # type: ignore[misc]
+class _Counter(event.Listener):
     def __init__(self, counted: Traces) -> None:
         self.counted = counted
 

@@ -1,1 +1,0 @@
-from difint.engines.numba import functions, elementwise, reductions, linear, creation, methods
