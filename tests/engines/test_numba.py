@@ -317,7 +317,9 @@ def test_kernel_in_compiled_code() -> None:
 
 
 def test_kernels_of_operators_with_tangents() -> None:
-    f = lambda x: np.sum(x**3)  # noqa: E731
+    def f(x: Any) -> Any:
+        return np.sum(x**3)
+
     out = np.empty(3)
     di.prepare_hvp(f, NUMBA, X, X).kernel(X, np.ones(3), out)
     np.testing.assert_allclose(out, 6 * X)
@@ -385,7 +387,9 @@ def test_chunk_sizes_are_checked(size: Any) -> None:
 
 
 def test_other_backends_over_and_under() -> None:
-    f = lambda x: np.sum(x**3)  # noqa: E731
+    def f(x: Any) -> Any:
+        return np.sum(x**3)
+
     differences = di.hessian(f, di.SecondOrder(di.AutoFiniteDiff(), NUMBA), X)
     np.testing.assert_allclose(differences, np.diag(6 * X), atol=1e-6)
     with pytest.raises(di.UnsupportedError, match="AutoNumba cannot differentiate through"):

@@ -217,16 +217,6 @@ def with_partial(typingctx: Any, x: Any, k: Any, partial: Any) -> Any:
     return x(x, types.intp, partial), emit
 
 
-@intrinsic
-def with_value(typingctx: Any, x: Any, inner: Any) -> Any:
-    """Set the value of a dual, of its base type."""
-
-    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return builder.insert_value(args[0], args[1], 0)
-
-    return x(x, x.base), emit
-
-
 def _one(context: Any, ty: Any) -> Any:
     if not isinstance(ty, Dual):
         return ir.Constant(context.get_value_type(ty), 1.0)

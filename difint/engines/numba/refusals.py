@@ -46,7 +46,7 @@ def explained(lowering: Lowering) -> Iterator[None]:
     """Turn an error of Numba's compiler into one that names what cannot be compiled."""
     try:
         yield
-    except (NumbaError, NotImplementedError) as error:
+    except (NumbaError, NotImplementedError) as error:  # the second is Numba's of a lowering
         raise _explanation(lowering.operator, str(error)) from error
 
 
