@@ -260,7 +260,7 @@ class AutoNumba(Backend):
     Args:
         mode: ``"forward"``, the only one; ``None`` means the same.
         chunk_size: how many partial derivatives go through at once; ``None`` for what suits the
-            vector registers.
+            vector registers; ``"measure"`` to time a few sizes at prepare, and keep the fastest.
         parallel: spread the chunks over Numba's threads.
         fastmath: let LLVM reorder and approximate, as ``numba.njit(fastmath=True)`` does.
 
@@ -274,7 +274,7 @@ class AutoNumba(Backend):
     """
 
     mode: Literal["forward"] | None = None
-    chunk_size: int | None = None
+    chunk_size: int | Literal["measure"] | None = None
     parallel: bool = False
     fastmath: bool = False
 
@@ -286,11 +286,11 @@ class AutoNumba(Backend):
         check_choice("AutoNumba", "fastmath", self.fastmath, (False, True))
         size = self.chunk_size
         whole = isinstance(size, int) and not isinstance(size, bool) and size > 0
-        if not whole and size is not None:
+        if not whole and size not in (None, "measure"):
             text = message(
                 "AutoNumba",
                 "chunk_size is not a size",
-                expected="a positive integer, or None",
+                expected="a positive integer, 'measure', or None",
                 got=repr(size),
                 remedy="Leave chunk_size= out for what suits this machine.",
             )

@@ -147,7 +147,7 @@ class Compiled:
             where results are tuples.
         bind: ``(args, out) -> step``, which reads the arguments' memory again at each call;
             ``None`` for memory that it was not compiled for, or instead of the function.
-        export: what other compiled code can call.
+        export: what other compiled code can call; ``None`` for trees and tuples.
         route: how the operator is obtained.
     """
 
@@ -155,7 +155,7 @@ class Compiled:
     full: Callable[..., Any]
     fill: Callable[..., Any] | None
     bind: Callable[..., Any] | None
-    export: Export
+    export: Export | None
     route: str
 
 
@@ -170,7 +170,15 @@ class Export(abc.ABC):
 
     @abc.abstractmethod
     def c_function(self) -> Any:
-        """Get a C function, with ``address`` and ``ctypes``."""
+        """Get a C function that ``ctypes`` can call."""
+
+    @abc.abstractmethod
+    def address(self) -> int:
+        """Get the address of the C function."""
+
+    @abc.abstractmethod
+    def low_level_callable(self) -> Any:
+        """Get a ``scipy.LowLevelCallable``."""
 
 
 def _empty() -> Mapping[str, Any]:

@@ -11,7 +11,7 @@ import numpy as np
 from difint.checks import refuse_traced
 from difint.contexts import unwrap
 from difint.delivery import Delivery
-from difint.engine import Arrays, Compiled, Unfit
+from difint.engine import Arrays, Compiled, Export, Unfit
 from difint.errors import ArgumentError, UnsupportedError, message
 from difint.signature import Signature
 
@@ -27,6 +27,8 @@ class PlanInfo:
         signature: what ``execute`` requires of its arguments.
         result: shape and dtype of the result.
         route: how the operator is obtained, e.g. ``pushforward × 3``.
+        frozen: what ``f`` reads besides its arguments, by name, where the plan keeps the values
+            that it had at prepare.
         prepare_seconds: what prepare took, in seconds.
     """
 
@@ -35,6 +37,7 @@ class PlanInfo:
     signature: str
     result: str
     route: str
+    frozen: tuple[str, ...]
     prepare_seconds: float
 
 
@@ -50,6 +53,7 @@ class Plan:
         "_contexts_at",
         "_compiled",
         "_delivery",
+        "_export",
         "_fill",
         "_fits",
         "_info",
@@ -66,6 +70,7 @@ class Plan:
         delivery: Delivery,
         arrays: Arrays,
         compiled: Compiled | None = None,
+        export: Export | None = None,
     ) -> None:
         wrapped = [one.wrapper is not None for one in signature.arguments]
         self._info = info
@@ -73,6 +78,7 @@ class Plan:
         self._delivery = delivery
         self._arrays = arrays
         self._compiled = compiled
+        self._export = export
         # What the hot path reads, flat.
         # Compiled code compares plain arrays itself; contexts have to be unwrapped first.
         self._fill = None if compiled is None or any(wrapped) else compiled.fill
@@ -98,40 +104,55 @@ class Plan:
         """Get the compiled kernel, for calls from ``numba.njit`` functions.
 
         It is ``kernel(x, [t,] *contexts, out)`` with bare contexts, and fills ``out``, a
-        contiguous array. It is compiled for the argument types of its first caller.
+        contiguous array. A result that is one number it returns instead: ``kernel(x, [t,]
+        *contexts)``. It is compiled for the argument types of its first caller.
 
         Raises:
-            UnsupportedError: the backend compiles no such kernel, or ``x`` is no array.
+            UnsupportedError: the backend compiles no such kernel, or ``x``, ``t`` or the result is
+                a tree.
         """
         return self._exported("kernel").kernel()
 
     @property
     def ctypes(self) -> Any:
         """Get the kernel as a C function that ``ctypes`` can call; see ``address``."""
-        return self._exported("ctypes").c_function().ctypes
+        return self._exported("ctypes").c_function()
 
     @property
     def address(self) -> int:
         """Get the address of a C function, for solvers that take one.
 
         It is ``void (const T *x, [const T *t,] contexts..., T *out)`` on contiguous arrays, with
-        scalars by value; it lives as long as the plan.
+        numbers by value; a result that is one number it returns, and has no ``out``. It lives as
+        long as the plan.
 
         Raises:
-            UnsupportedError: the backend compiles no such function, or ``x`` is no array.
+            UnsupportedError: as for ``kernel``.
         """
-        address: int = self._exported("address").c_function().address
-        return address
+        return self._exported("address").address()
 
-    def _exported(self, name: str) -> Any:
-        if self._compiled is not None:
-            return self._compiled.export
+    @property
+    def low_level_callable(self) -> Any:
+        """Get a ``scipy.LowLevelCallable``, which ``scipy.integrate.quad`` calls without Python.
+
+        Its signature is ``double (double)``, or ``double (int, double *)`` with contexts, whose
+        values are what ``quad`` is given as ``args``.
+
+        Raises:
+            UnsupportedError: as for ``kernel``; or the plan is not one from a float, and contexts
+                that are floats, to a float.
+        """
+        return self._exported("low_level_callable").low_level_callable()
+
+    def _exported(self, name: str) -> Export:
+        if self._export is not None:
+            return self._export
         text = message(
             self.info.operator,
             f"this plan has no {name}",
-            expected="a plan of AutoNumba, of a NumPy array x",
-            got=self.info.backend,
-            remedy="Prepare with AutoNumba(), or call execute.",
+            expected="a plan of AutoNumba, of arrays or numbers",
+            got=f"{self.info.backend}, {self.info.signature} -> {self.info.result}",
+            remedy="Prepare with AutoNumba(), without trees, or call execute.",
         )
         raise UnsupportedError(text)
 
@@ -225,9 +246,10 @@ class Plan:
 
     def __repr__(self) -> str:
         info = self.info
-        cost = f"prepared in {info.prepare_seconds * 1e3:.3g} ms"
-        inside = f"{info.signature} -> {info.result}; {info.backend}; {info.route}; {cost}"
-        return f"{type(self).__name__}({inside})"
+        parts = [f"{info.signature} -> {info.result}", info.backend, info.route]
+        parts += [f"frozen: {', '.join(info.frozen)}"] if info.frozen else []
+        parts.append(f"prepared in {info.prepare_seconds * 1e3:.3g} ms")
+        return f"{type(self).__name__}({'; '.join(parts)})"
 
     def _with_lower(self, args: tuple[Any, ...], out: Any, y: Any) -> Any:
         """Execute the variant with the lower orders: ``(lower orders..., result)``."""

@@ -90,10 +90,12 @@ def prepare(
     )
     seconds = perf_counter() - start
     result = _result_summary(forms[-1], stage.batch)
-    info = PlanInfo(operator.name, repr(backend), str(signature), result, route, seconds)
+    told = (operator.name, repr(backend), str(signature), result, route)
+    info = PlanInfo(*told, stage.problem.frozen, seconds)
     stage.problem.source.release()
     direct = None if compiled is None or any(stage.enter) else compiled
-    return operator.plan(info, signature, delivery, arrays, direct)
+    export = None if compiled is None else compiled.export
+    return operator.plan(info, signature, delivery, arrays, direct, export)
 
 
 class _Stage(NamedTuple):

@@ -148,6 +148,8 @@ class Problem:
         y_form: how ``y`` looks to the user.
         source: what it was lowered from, for engines that compile the user's own code.
         accuracy: the relative error of ``call``, as a power of the machine epsilon.
+        frozen: the names of what ``f`` reads besides its arguments, where prepare has read it
+            once and for all.
     """
 
     call: Callable[..., Any]
@@ -157,3 +159,4 @@ class Problem:
     y_form: Form
     source: Lowering
     accuracy: float = 1.0
+    frozen: tuple[str, ...] = ()

@@ -1,4 +1,10 @@
 import os
+import tempfile
 
 # Before JAX is imported: the tables hold float64 cases; 32-bit mode has tests of its own.
 os.environ["JAX_ENABLE_X64"] = "1"
+# Compiled code is kept for this run alone, so that what is tested is compiled; the processes that
+# tests run in share it, and later ones inherit the name.
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    _KEPT = tempfile.TemporaryDirectory(prefix="difint-tests-")
+    os.environ["DIFINT_CACHE_DIR"] = _KEPT.name

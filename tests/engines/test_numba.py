@@ -2,167 +2,28 @@
 
 from __future__ import annotations
 
-import ctypes
 import functools
 import math
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from numba import njit
 
 import difint as di
+from difint.engines.numba.chunks import candidates, fastest
+from difint.testing.counting import memory_of
 from difint.trees import PYTHON_TREES
 
 NUMBA = di.AutoNumba()
-EXACT = di.AutoFiniteDiff("complex_step")
 X = np.array([0.5, 2.0, 3.0])
 A = np.array([[1.0, 2.0, -1.0], [0.5, 3.0, 0.25], [-1.0, 0.0, 2.0]])
-
-
-def assign(x: Any) -> Any:
-    y = np.zeros_like(x)
-    y[1:] = x[:-1]
-    y[0] = 2.0
-    y[:2] += x[1:] * x[0]
-    y[np.array([2, 0])] -= x[:2]
-    return y
-
-
-def mask(x: Any) -> Any:
-    y = x.copy()
-    y[y > 1.0] *= 3.0
-    return y * x[0]
-
-
-def in_place_operators(x: Any) -> Any:
-    y = x.copy()
-    y *= x
-    y += 1.0
-    y -= 2 * x
-    y /= x + 1
-    return y
-
-
-def growing(x: Any) -> Any:
-    found = []
-    for one in x:
-        found.append(one * x[0])
-    return np.array(found)
-
-
-def rank_one(x: Any) -> Any:
-    return np.outer(x, x) + np.eye(3)
-
-
-ARRAYS = {
-    "fused": lambda x: x * x + np.sin(x) * 2 - 1 / x,
-    "broadcasting": lambda x: x.reshape(3, 1) * x + A,
-    "assign": assign,
-    "mask": mask,
-    "in-place operators": in_place_operators,
-    "growing list": growing,
-    "comprehension": lambda x: np.array([one * x[1] for one in x]),
-    "displays": lambda x: np.array([[x[0], 1.0], [x[1], x[2] * x[0]]]),
-    "new axes": lambda x: x[:, None] * x[None, :],
-    "transposed": lambda x: rank_one(x).T[::-1, 1:],
-    "ravel": lambda x: rank_one(x).ravel() * 2,
-    "flatten": lambda x: rank_one(x)[1:].flatten(),
-    "likes": lambda x: (np.ones_like(x) + np.full_like(x, 2.0) + np.zeros(3, x.dtype)) * x,
-    "fancy": lambda x: x[np.array([2, 0, 2])] ** 2,
-    "where": lambda x: np.where(x > 1.0, x * x, 0.5),
-    "sum": lambda x: x.sum() * np.sum(rank_one(x)),
-    "sums along axes": lambda x: rank_one(x).sum(axis=0) + np.sum(rank_one(x) ** 2, 1),
-    "prod": lambda x: x.prod() + np.prod(x * x),
-    "mean": lambda x: x.mean() * np.mean(rank_one(x), axis=-1),
-    "cumsum": lambda x: np.cumsum(x * x) + x.cumsum(),
-    "cumprod": lambda x: np.cumprod(x),
-    "dot": lambda x: x @ x * np.dot(x, A[0]) * x.dot(x),
-    "float matrix": lambda x: A @ x + x @ A,
-    "two matrices": lambda x: rank_one(x) @ rank_one(2 * x) @ x,
-    "float times dual matrix": lambda x: A @ rank_one(x) + rank_one(x) @ A,
-    "concatenate": lambda x: np.concatenate((x, x * x, A[0])),
-    "stack": lambda x: np.stack([x, x**3]),
-    "hstack": lambda x: np.hstack((x, 2 * x)),
-    "vstack": lambda x: np.vstack((x, x * x)) * x[0],
-    "diff": lambda x: np.diff(x**2),
-    "roll": lambda x: np.roll(x, 1) * x,
-    "solve": lambda x: np.linalg.solve(rank_one(x), x * x),
-    "float solve": lambda x: np.linalg.solve(A, x * x),
-    "inv": lambda x: np.linalg.inv(rank_one(x)),
-    "trace": lambda x: np.trace(rank_one(x) @ A),
-}
-
-
-@pytest.mark.parametrize("name", ARRAYS)
-def test_arrays(name: str) -> None:
-    """First and second derivatives, against complex steps."""
-    f = ARRAYS[name]
-    expected = di.jacobian(f, EXACT, X) if name != "sum" else None
-    if expected is None:
-        expected = di.gradient(f, EXACT, X)[None]
-    value, got = di.value_and_jacobian(lambda x: f(x) + 0 * x[0], NUMBA, X)
-    np.testing.assert_allclose(value, f(X), rtol=1e-13, atol=1e-15)
-    np.testing.assert_allclose(got, expected, rtol=1e-12, atol=1e-12)
-    curved = di.hessian(lambda x: np.sum(np.asarray(f(x)) ** 2), EXACT, X)
-    ours = di.hessian(lambda x: np.sum((f(x) + 0 * x[:1]) ** 2), NUMBA, X)
-    np.testing.assert_allclose(ours, curved, rtol=1e-7, atol=1e-7)
-
-
-JAX_ARRAYS = {
-    "max": lambda xp: lambda x: xp.max(x) * x,
-    "max of equal ones": lambda xp: lambda x: xp.max(xp.concatenate((x, x))) * x,
-    "min along an axis": lambda xp: lambda x: xp.min(xp.outer(x, x), axis=0),
-    "norm": lambda xp: lambda x: xp.linalg.norm(x) * x,
-    "argmax": lambda xp: lambda x: x[xp.argmax(x)] * x,
-    "clip": lambda xp: lambda x: xp.clip(x, 0.5, 2.5),
-    "maximum": lambda xp: lambda x: xp.maximum(x, 2.0) + xp.minimum(x, x[::-1]),
-    "sign and abs": lambda xp: lambda x: xp.sign(x - 1) * xp.abs(x - 2),
-    "hypot and arctan2": lambda xp: lambda x: xp.hypot(x, 2.0) - xp.arctan2(x, x[::-1]),
-    "floor": lambda xp: lambda x: x * xp.floor(x + 0.25) + xp.remainder(x, 0.7),
-}
-
-
-@pytest.mark.parametrize("name", JAX_ARRAYS)
-def test_arrays_with_kinks(name: str) -> None:
-    """Against JAX, at kinks too."""
-    with jax.enable_x64(True):
-        expected = jax.jacfwd(JAX_ARRAYS[name](jnp))(X)
-    got = di.jacobian(JAX_ARRAYS[name](np), NUMBA, X)
-    np.testing.assert_allclose(got, expected, rtol=1e-13, atol=1e-15)
-
-
-UNARY = ("np.sin({})", "np.exp(-{0} * {0})", "np.tanh({})", "np.sqrt(1.0 + {0} * {0})", "-{}")
-BINARY = ("({} + {})", "({} * {})", "({} - {})", "({} / (2.0 + np.cos({})))", "np.maximum({}, {})")
-leaves = st.sampled_from(["x", "x[::-1]", "x[0]", "x[1]", "2.5", "x.sum()", "np.cumsum(x)"])
-programs = st.recursive(
-    leaves,
-    lambda inner: st.one_of(
-        st.builds(str.format, st.sampled_from(UNARY), inner),
-        st.builds(str.format, st.sampled_from(BINARY), inner, inner),
-        st.builds("np.where({0} > 0.3, {0}, {1})".format, inner, inner),
-    ),
-    max_leaves=6,
-)
-
-
-@settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-@given(programs)
-def test_random_programs_agree_with_jax(program: str) -> None:
-    source = f"lambda x: x * ({program})"
-    with jax.enable_x64(True):
-        f = eval(source, {"np": jnp})
-        jacobian = jax.jacfwd(f)(X)
-        hessian = jax.hessian(lambda x: jnp.sum(f(x) ** 2))(X)
-    f = eval(source, {"np": np})
-    np.testing.assert_allclose(di.jacobian(f, NUMBA, X), jacobian, rtol=1e-10, atol=1e-10)
-    ours = di.hessian(lambda x: np.sum(f(x) ** 2), NUMBA, X)
-    np.testing.assert_allclose(ours, hessian, rtol=1e-9, atol=1e-9)
 
 
 def cube_root(x: Any) -> Any:
@@ -203,9 +64,43 @@ def test_what_a_function_captures_is_frozen_and_the_next_prepare_sees_the_new_va
         return scale * x
 
     plan = di.prepare_jacobian(f, NUMBA, X)
+    assert plan.info.frozen == ("scale",) and "; frozen: scale;" in repr(plan)
     scale = 5.0
     assert plan.execute(X)[0, 0] == 2.0
     assert di.jacobian(f, NUMBA, X)[0, 0] == 5.0
+
+
+GLOBAL_TABLE = np.ones(3)
+
+
+def test_names_of_what_is_frozen() -> None:
+    """Not functions, libraries, or attributes that happen to have the name of a global."""
+    power = 2.0
+
+    def helper(v: Any) -> Any:
+        return v**power
+
+    def f(factor: Any, x: Any, shift: Any = 1.0, scale: Any = 1.0) -> Any:
+        return helper(x.T) * GLOBAL_TABLE * factor * scale + shift + math.pi
+
+    plan = di.prepare_jacobian(functools.partial(f, 2.0, scale=3.0), NUMBA, X)
+    assert plan.info.frozen == ("GLOBAL_TABLE", "factor", "power", "scale", "shift")
+    np.testing.assert_allclose(plan.execute(X), np.diag(12.0 * X))
+    bare = di.prepare_jacobian(lambda x: np.sin(x), NUMBA, X)
+    assert bare.info.frozen == () and "frozen" not in repr(bare)
+
+
+PARTIALS = {
+    "of a dispatcher": functools.partial(njit(lambda a, b, x: x * a * b), 2.0, 3.0),
+    "of a ufunc": functools.partial(np.multiply, 6.0),
+    "with a keyword": functools.partial(lambda x, inner: x * inner, inner=6.0),
+    "of a partial": functools.partial(functools.partial(lambda x, b, a: x * a * b, a=2.0), b=3.0),
+}
+
+
+@pytest.mark.parametrize("name", PARTIALS)
+def test_partials(name: str) -> None:
+    np.testing.assert_array_equal(di.jacobian(PARTIALS[name], NUMBA, X), 6.0 * np.eye(3))
 
 
 def test_the_same_function_again_is_not_compiled_again() -> None:
@@ -250,19 +145,112 @@ def test_out_of_any_order_is_filled(order: str) -> None:
     np.testing.assert_array_equal(plan.bind(X, out=out)(), A)
 
 
-@pytest.mark.parametrize("size", [0, 1, 7, 8, 9, 20])
-def test_chunks(size: int) -> None:
-    """Sizes around the chunk, with sizes of chunks that divide them and that do not."""
-    x = np.linspace(0.5, 1.5, size)
-    for chunk in (None, 1, 3):
-        for backend in (
-            di.AutoNumba(chunk_size=chunk),
-            di.AutoNumba(chunk_size=chunk, parallel=True),
-        ):
-            got = di.jacobian(lambda x: np.cumsum(x * x), backend, x)
-            np.testing.assert_allclose(got, np.tril(np.ones((size, size))) * 2 * x)
-            got = di.hessian(lambda x: np.sum(x) ** 3, backend, x)
-            np.testing.assert_allclose(got, np.full((size, size), 6 * x.sum()))
+CHUNKS = [
+    (0, None, False),
+    (0, 3, True),
+    (1, None, True),
+    (8, None, False),
+    (9, None, False),
+    (9, 1, True),
+    (9, 3, False),
+    (20, None, True),
+]
+
+
+@pytest.mark.parametrize(("size", "chunk", "parallel"), CHUNKS)
+def test_chunks(size: int, chunk: int | None, parallel: bool) -> None:
+    """Sizes around the usual chunk, and chunks that divide a size and that do not."""
+    x, backend = np.linspace(0.5, 1.5, size), di.AutoNumba(chunk_size=chunk, parallel=parallel)
+    got = di.jacobian(lambda x: np.cumsum(x * x), backend, x)
+    np.testing.assert_allclose(got, np.tril(np.ones((size, size))) * 2 * x)
+    got = di.hessian(lambda x: np.sum(x) ** 3, backend, x)
+    np.testing.assert_allclose(got, np.full((size, size), 6 * x.sum()))
+
+
+@pytest.mark.parametrize("operator", ["jacobian", "pullback", "hvp", "hessian", "pushforward"])
+def test_measured_chunks(operator: str) -> None:
+    x, backend = np.array([0.5, 2.0, 3.0]), di.AutoNumba(chunk_size="measure")
+    scalar = operator in ("hvp", "hessian")
+    lead = {"jacobian": (x,), "hessian": (x,), "pushforward": (x, (x, 2 * x))}.get(operator, (x, x))
+    args = (*lead, di.Constant(np.arange(3.0)), di.Cache(np.empty(3)))
+
+    def f(x: Any, c: Any, scratch: Any) -> Any:
+        scratch[:] = x * x[::-1] * c
+        return scratch.sum() ** 2 if scalar else scratch.copy()
+
+    plan = getattr(di, f"prepare_{operator}")(f, backend, *args)
+    expected = getattr(di, operator)(f, NUMBA, *args)
+    np.testing.assert_allclose(plan.execute(*args), expected, rtol=1e-14)
+
+
+def test_measuring_keeps_the_fastest() -> None:
+    def slow() -> None:
+        sum(range(3000))
+
+    assert fastest([slow, lambda: None, slow]) == 1
+    assert candidates(100, 8) == [4, 8, 15, 16]
+    assert candidates(10, 8) == [4, 5, 8, 10]
+    assert candidates(2, 8) == [2]
+
+
+IN_TURN = """
+import numpy as np
+import difint as di
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+backend = di.AutoNumba(parallel=True, chunk_size=2)
+plan = di.prepare_jacobian(lambda x: x * x[0], backend, np.ones(99))
+
+def work(k):
+    x = np.full(99, k)
+    step = plan.bind(x, out=np.empty((99, 99)))
+    return all(plan.execute(x)[5, 5] == step()[5, 5] == k for _ in range(20))
+
+with ThreadPoolExecutor(4) as pool:
+    print(all(pool.map(work, map(float, range(40)))))
+"""
+
+
+@pytest.mark.parametrize("layer", ["workqueue", "default"])
+def test_threads_that_call_parallel_code(layer: str) -> None:
+    """Numba's workqueue layer ends the process when two threads call it at once."""
+    env = {**os.environ, "NUMBA_THREADING_LAYER": layer}
+    code = [sys.executable, "-c", IN_TURN]
+    done = subprocess.run(code, capture_output=True, text=True, env=env)
+    assert done.stdout == "True\n", done.stderr
+
+
+@contextmanager
+def frames() -> Iterator[list[str]]:
+    """List the Python functions that are entered."""
+    entered: list[str] = []
+
+    def profile(frame: Any, event: str, arg: Any) -> None:
+        if event == "call":
+            entered.append(frame.f_code.co_qualname)
+
+    sys.setprofile(profile)
+    try:
+        yield entered
+    finally:
+        sys.setprofile(None)
+
+
+def test_the_hot_path_is_one_frame_and_keeps_nothing() -> None:
+    plan = di.prepare_jacobian(lambda x: x * x[0], NUMBA, X)
+    out = np.empty((3, 3))
+    step = plan.bind(X, out=out)
+    plan.execute(X, out=out)
+    with frames() as executed:
+        plan.execute(X, out=out)
+    with frames() as stepped:
+        step()
+    # Numba tells a profiler of compiled code too; what follows it belongs to the context manager.
+    assert executed[:2] == ["Plan.execute", "entry"] and len(executed) == len(stepped) == 4
+    assert stepped[:2] == ["_step.<locals>.step", "at"]
+    for call in (lambda: plan.execute(X, out=out), step):
+        memory = memory_of(call)
+        assert memory.kept == 0 and memory.peak < 1000, memory
 
 
 def test_trees() -> None:
@@ -294,51 +282,6 @@ def test_many_threads_on_one_plan() -> None:
     with ThreadPoolExecutor(4) as pool:
         got = list(pool.map(lambda x: plan.execute(x, scratch), points))
     np.testing.assert_array_equal(got, expected)
-
-
-def test_kernel_in_compiled_code() -> None:
-    def f(y: Any, x: Any, rate: Any, weights: Any) -> None:
-        for i in range(len(x)):
-            y[i] = rate * weights[0][i] * x[i] ** 2
-
-    weights = (np.array([1.0, 2.0, 3.0]), 5)
-    contexts = di.Constant(2.0), di.Constant(weights)
-    kernel = di.prepare_jacobian(f, NUMBA, X, *contexts, y=np.empty(3)).kernel
-
-    @njit
-    def trace(x: Any, weights: Any) -> Any:
-        out = np.empty((3, 3))
-        kernel(x, 2.0, weights, out)
-        return out[0, 0] + out[1, 1] + out[2, 2]
-
-    assert trace(X, weights) == np.sum(4.0 * weights[0] * X)
-    with pytest.raises(ValueError, match="another shape than at prepare"):
-        kernel(X, 2.0, weights, np.empty((3, 2)))
-
-
-def test_kernels_of_operators_with_tangents() -> None:
-    def f(x: Any) -> Any:
-        return np.sum(x**3)
-
-    out = np.empty(3)
-    di.prepare_hvp(f, NUMBA, X, X).kernel(X, np.ones(3), out)
-    np.testing.assert_allclose(out, 6 * X)
-
-
-def test_the_c_function() -> None:
-    plan = di.prepare_jacobian(lambda x, a: a * x * x, NUMBA, X, di.Constant(2.0))
-    out = np.empty((3, 3))
-    pointer = ctypes.POINTER(ctypes.c_double)
-    called = plan.ctypes
-    called(X.ctypes.data_as(pointer), 2.0, out.ctypes.data_as(pointer))
-    np.testing.assert_array_equal(out, np.diag(4 * X))
-    assert plan.address == ctypes.cast(called, ctypes.c_void_p).value
-
-
-def test_other_backends_have_no_kernel() -> None:
-    plan = di.prepare_jacobian(np.square, di.AutoFiniteDiff(), X)
-    with pytest.raises(di.UnsupportedError, match="this plan has no kernel"):
-        _ = plan.kernel
 
 
 def storing(x: Any) -> Any:
@@ -380,7 +323,7 @@ def test_dtypes_that_numba_lacks() -> None:
         di.jacobian(np.square, NUMBA, X.astype(np.float16))
 
 
-@pytest.mark.parametrize("size", [0, -1, 2.0, True, "measure"])
+@pytest.mark.parametrize("size", [0, -1, 2.0, True, "fast"])
 def test_chunk_sizes_are_checked(size: Any) -> None:
     with pytest.raises(di.ArgumentError, match="chunk_size is not a size"):
         di.AutoNumba(chunk_size=size)

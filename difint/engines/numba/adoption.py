@@ -8,15 +8,19 @@ Numba.
 
 from __future__ import annotations
 
+import dis
 import functools
+import inspect
 from collections.abc import Callable, Iterator, Sequence
-from types import CellType, CodeType, FunctionType, MethodType
+from types import CellType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any, final
 
 from numba import njit
 from numba.core.registry import CPUDispatcher, cpu_target
 
-from difint.engines.numba.pipeline import DualCompiler
+from difint.engines.numba.digest import is_library
+from difint.engines.numba.pipeline import USERS_PART
+from difint.engines.numba.source import from_source
 from difint.errors import UnsupportedError, message
 
 _KEPT = ("error_model", "fastmath", "boundscheck")
@@ -26,8 +30,7 @@ _KEPT = ("error_model", "fastmath", "boundscheck")
 def options(given: dict[str, Any], fastmath: Any) -> dict[str, Any]:
     """Choose how to compile: division as NumPy divides, unless a dispatcher says otherwise."""
     kept = {name: given[name] for name in _KEPT if name in given}
-    inner = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "pipeline_class": DualCompiler}
-    return {"error_model": "numpy", "fastmath": fastmath, **kept, **inner}
+    return {"error_model": "numpy", "fastmath": fastmath, **kept, **USERS_PART}
 
 
 @final
@@ -48,6 +51,11 @@ class Adoption:
         self.codes: list[tuple[CodeType, dict[str, Any]]] = []
         self._done: dict[Any, Any] = {}
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Name the values among what is frozen: not functions, nor libraries."""
+        return tuple(sorted({name for name, value in self.frozen if _is_value(value)}))
+
     def adopt(self, f: Any) -> Callable[..., Any]:
         """Get a dispatcher that can be called with duals."""
         if isinstance(f, CPUDispatcher):
@@ -63,16 +71,16 @@ class Adoption:
     def _function(self, f: FunctionType, given: dict[str, Any]) -> Any:
         if f in self._done:
             return self._done[f]
-        own = {"__builtins__": f.__globals__["__builtins__"], "__name__": f.__module__}
+        # Not the name of f's module: kept code imports this one.
+        own = {"__builtins__": f.__globals__["__builtins__"], "__name__": __name__}
         cells = tuple(CellType() for _ in f.__closure__ or ())
         copy = FunctionType(f.__code__, own, f.__name__, f.__defaults__, cells)
         copy.__kwdefaults__, copy.__qualname__ = f.__kwdefaults__, f.__qualname__
         copy.__module__ = f.__module__
         self._done[f] = compiled = njit(**options(given, self.fastmath))(copy)
         self.codes.append((f.__code__, {name: given.get(name) for name in _KEPT}))
-        defaults = [*(f.__defaults__ or ()), *(f.__kwdefaults__ or {}).values()]
-        self.frozen += [("a default", one) for one in defaults]
-        for name in _names(f.__code__):
+        self.frozen += _defaults(f)
+        for name in _globals(f.__code__):
             if name in f.__globals__:
                 own[name] = self._inner(name, f.__globals__[name])
         for name, cell, old in zip(f.__code__.co_freevars, cells, f.__closure__ or (), strict=True):
@@ -90,12 +98,11 @@ class Adoption:
     def _partial(self, f: functools.partial[Any]) -> Any:
         """Write a partial out: its arguments are frozen like those of a closure."""
         inner = self.adopt(f.func)
-        env = {"inner": inner, **{f"a{i}": one for i, one in enumerate(f.args)}, **f.keywords}
-        given = [*(f"a{i}" for i in range(len(f.args)))]
-        keywords = [f"{name}={name}" for name in f.keywords]
-        call = ", ".join([*given, "*args", *keywords])
-        self.frozen += [*env.items()][1:]
-        return self._written(f"def partial(*args):\n    return inner({call})\n", "partial", env)
+        whole = inspect.signature(inner.py_func)
+        self.frozen += whole.bind_partial(*f.args, **f.keywords).arguments.items()
+        rest = inspect.signature(functools.partial(inner.py_func, *f.args, **f.keywords))
+        source, env = _forwarding(f, list(rest.parameters.values()))
+        return self._written(source, "partial", {"inner": inner, **env})
 
     def _builtin(self, f: Any) -> Any:
         """Write a call of a function that Numba knows, such as a ufunc."""
@@ -103,9 +110,9 @@ class Adoption:
         return self._written("def call(*args):\n    return inner(*args)\n", "call", {"inner": f})
 
     def _written(self, source: str, name: str, env: dict[str, Any]) -> Any:
-        exec(source, env)
-        self.codes.append((env[name].__code__, {}))
-        return njit(**options({}, self.fastmath))(env[name])
+        made: Any = from_source(source, name, env)
+        self.codes.append((made.__code__, {}))
+        return njit(**options({}, self.fastmath))(made)
 
     def _refuse(self, f: Any) -> None:
         text = message(
@@ -116,6 +123,49 @@ class Adoption:
             remedy="Write a function, and pass what it needs as contexts: Constant(value).",
         )
         raise UnsupportedError(text)
+
+
+def _forwarding(f: functools.partial[Any], rest: list[Any]) -> tuple[str, dict[str, Any]]:
+    """Write a function of the parameters that a partial leaves open; not with ``**``, for Numba."""
+    free = [one for one in rest if one.kind in (one.POSITIONAL_OR_KEYWORD, one.VAR_POSITIONAL)]
+    stars = ["*" if one.kind is one.VAR_POSITIONAL else "" for one in free]
+    defaults = ["" if one.default is one.empty else f"=d{i}" for i, one in enumerate(free)]
+    taken = [
+        f"{star}p{i}{text}" for i, (star, text) in enumerate(zip(stars, defaults, strict=True))
+    ]
+    passed = [f"a{i}" for i in range(len(f.args))]
+    passed += [f"{star}p{i}" for i, star in enumerate(stars)]
+    passed += [f"{name}=k{i}" for i, name in enumerate(f.keywords)]
+    env = {f"a{i}": one for i, one in enumerate(f.args)}
+    env |= {f"k{i}": one for i, one in enumerate(f.keywords.values())}
+    env |= {f"d{i}": one.default for i, one in enumerate(free)}
+    return f"def partial({', '.join(taken)}):\n    return inner({', '.join(passed)})\n", env
+
+
+def _defaults(f: FunctionType) -> list[tuple[str, Any]]:
+    """List the parameters that a call may leave out, with their values."""
+    values = f.__defaults__ or ()
+    names = f.__code__.co_varnames[: f.__code__.co_argcount]
+    return [
+        *zip(names[len(names) - len(values) :], values, strict=True),
+        *(f.__kwdefaults__ or {}).items(),
+    ]
+
+
+def _globals(code: CodeType) -> Iterator[str]:
+    """List the global names that a function, and those within it, read."""
+    for step in dis.get_instructions(code):
+        if step.opname == "LOAD_GLOBAL":
+            yield step.argval
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _globals(constant)
+
+
+def _is_value(value: Any) -> bool:
+    return not callable(value) and not (
+        isinstance(value, ModuleType) and is_library(value.__name__)
+    )
 
 
 def is_known(f: Any) -> bool:
@@ -130,7 +180,7 @@ def is_known(f: Any) -> bool:
 
 
 def _names(code: CodeType) -> Iterator[str]:
-    """List the names that a function, and those within it, may look up."""
+    """List the names, of attributes too, that a function and those within it may look up."""
     yield from code.co_names
     for constant in code.co_consts:
         if isinstance(constant, CodeType):

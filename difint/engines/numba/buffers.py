@@ -9,7 +9,7 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 from numba.np.arrayobj import _empty_nd_impl, make_array, populate_array
 
-from difint.engines.numba.dual import Dual, parts_of
+from difint.engines.numba.dual import Dual, parts_of, splat
 
 _I32 = ir.IntType(32)
 
@@ -59,6 +59,23 @@ def buffer_of(count: int, dual: Dual, *, small: bool = True) -> Any:
         return vector(), emit
 
     return buffer
+
+
+def single_of(ty: Any) -> Any:
+    """Make an intrinsic ``number -> vector``: of one entry, on the stack of who calls it."""
+    vector = types.Array(ty, 1, "C")
+
+    @intrinsic
+    def single(typingctx: Any, number: Any) -> Any:
+        def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+            value = context.cast(builder, args[0], number, ty)
+            place = cgutils.alloca_once(builder, value.type)
+            builder.store(value, place)
+            return _vector_over(context, builder, vector, place, _intp(1))
+
+        return vector(number), emit
+
+    return single
 
 
 @intrinsic
@@ -207,6 +224,21 @@ def seeded(typingctx: Any, x: Any, k: Any) -> Any:
 
 
 @intrinsic
+def unit_at(typingctx: Any, x: Any, k: Any) -> Any:
+    """Replace the partials of a dual over floats by zeros, and a one at ``k`` if it is there."""
+
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        llvm = context.get_value_type(x.base)
+        lanes = ir.Constant(ir.VectorType(ir.IntType(64), x.size), list(range(x.size)))
+        here = builder.icmp_signed("==", lanes, splat(builder, args[1], x.size))
+        ones = ir.Constant(ir.VectorType(llvm, x.size), [1.0] * x.size)
+        zeros = ir.Constant(ir.VectorType(llvm, x.size), [0.0] * x.size)
+        return builder.insert_value(args[0], builder.select(here, ones, zeros), 1)
+
+    return x(x, types.intp), emit
+
+
+@intrinsic
 def with_partial(typingctx: Any, x: Any, k: Any, partial: Any) -> Any:
     """Set partial ``k`` of a dual, to a float or to a value of its base type."""
 
@@ -259,12 +291,18 @@ def store_partials(typingctx: Any, x: Any, out: Any, start: Any, width: Any) -> 
 
     def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         array = make_array(out)(context, builder, args[1])
-        vector, into = builder.extract_value(args[0], 1), context.get_data_type(out.dtype)
+        vector, into = (
+            builder.extract_value(args[0], 1),
+            context.get_data_type(out.dtype),
+        )
         if vector.type.element != into:
             cast = builder.fpext if into == ir.DoubleType() else builder.fptrunc
             vector = cast(vector, ir.VectorType(into, x.size))
         place = builder.gep(array.data, [args[2]])
-        with builder.if_else(builder.icmp_signed("==", args[3], _intp(x.size))) as (all_, some):
+        with builder.if_else(builder.icmp_signed("==", args[3], _intp(x.size))) as (
+            all_,
+            some,
+        ):
             with all_:
                 whole = builder.bitcast(place, vector.type.as_pointer())
                 builder.store(vector, whole, align=out.dtype.bitwidth // 8)

@@ -13,13 +13,14 @@ from numba.np.numpy_support import as_dtype, from_dtype
 from difint.engine import Arrays, Compiled
 from difint.engines.numba import kernels
 from difint.engines.numba.buffers import zero_of
-from difint.engines.numba.chunks import chunk_of
+from difint.engines.numba.chunks import ChunkSize, candidates, chunk_of, fastest
 from difint.engines.numba.dual import Dual
 from difint.engines.numba.entries import Door, input_place, result_place
 from difint.engines.numba.exports import NumbaExport
 from difint.engines.numba.glue import freshener
 from difint.engines.numba.lowering import DualFunction, dual_for
 from difint.engines.numba.memory import binder
+from difint.engines.numba.threads import in_turn
 from difint.errors import PreparationMismatchError, UnsupportedError, message
 from difint.problem import ContextChange, Problem
 
@@ -84,12 +85,57 @@ def _refuse(problem: Problem) -> None:
 def _compile(
     operator: str, problem: Problem, function: DualFunction, batch: int | None
 ) -> Compiled:
+    chosen = function.backend.chunk_size
+    made = partial(_swept, operator, problem, function, batch)
+    if chosen != "measure" or (sizes := _sizes(operator, problem, batch)) is None:
+        door = made(chosen)
+        entry = door.for_python()
+    else:
+        doors = [made(size) for size in sizes]
+        entries = [door.for_python() for door in doors]
+        calls = [_example(*one, problem, function) for one in zip(doors, entries, strict=True)]
+        best = fastest(calls)
+        door, entry = doors[best], entries[best]
+    at = door.for_memory() if batch is None else None
+    if function.backend.parallel and door.chunks > 1:
+        entry, at = in_turn(entry), None if at is None else in_turn(at)
+    trees = [form.described.structure for form in (problem.x_form, problem.y_form)]
+    plain = trees == [None, None] and batch is None
+    export = NumbaExport(operator, door, function.contexts, {}) if plain else None
+    route = RECIPES[operator].route.format(chunks=door.chunks)
+    return _callable(door, (entry, at), function, batch, export, route)
+
+
+def _sizes(operator: str, problem: Problem, batch: int | None) -> list[int] | None:
+    """List the sizes of chunks to measure; ``None`` where there is no choice."""
+    seeds = (batch or 1) if operator == "pushforward" else problem.x.size
+    if operator in ("derivative", "second_derivative") or seeds < 2:
+        return None
+    second = operator == "hessian"
+    usual = chunk_of(seeds, from_dtype(problem.x.dtype), None, second=second)
+    return candidates(seeds, usual)
+
+
+def _example(door: Door, entry: Any, problem: Problem, function: DualFunction) -> Any:
+    """Prepare the call of an entry at the example, to measure it."""
+    x, *others = door.inputs
+    enter = problem.x_form.enter or np.asarray
+    inputs = [np.array(enter(problem.source.x), as_dtype(x.ty.dtype)).reshape(x.shape)]
+    inputs += [np.zeros(one.shape, as_dtype(one.ty.dtype)) for one in others]
+    filled = [np.empty(one.shape, as_dtype(one.ty.dtype)) for one in (*door.lower, door.out)]
+    leaves = function.flat([context.value for context in problem.source.contexts])
+    return partial(entry, *filled[:-1], *inputs, *leaves, filled[-1])
+
+
+def _swept(
+    operator: str, problem: Problem, function: DualFunction, batch: int | None, size: ChunkSize
+) -> Door:
+    """Make the sweep of an operator for a size of chunks."""
     recipe, n, m = RECIPES[operator], problem.x.size, problem.y.size
-    backend = function.backend
-    dual = dual_for(operator, n, from_dtype(problem.x.dtype), backend)
-    count = batch or 1
+    backend, count = function.backend, batch or 1
+    dual = dual_for(operator, n, from_dtype(problem.x.dtype), size)
     if operator == "pushforward":
-        dual = Dual(dual.base, chunk_of(count, dual.float, backend.chunk_size, second=False))
+        dual = Dual(dual.base, chunk_of(count, dual.float, size, second=False))
     chunk = dual.base.size if isinstance(dual.base, Dual) else dual.size
     y_dual = dual.with_float(from_dtype(problem.y.dtype)) if function.in_place else dual
     shape = kernels.Shape(dual, y_dual, n, m, count, chunk, function.in_place)
@@ -97,12 +143,12 @@ def _compile(
     sweep = recipe.sweep(shape, function.call, fresh)
     chunks = _chunks(operator, n, count, chunk)
     core = kernels.core(sweep, chunks, parallel=backend.parallel, fastmath=backend.fastmath)
-    door = _door(recipe, (core, chunks), problem, function, batch)
-    return _callable(door, function, recipe.route.format(chunks=chunks), batch)
+    key = function.digest.shared(operator, batch, shape)
+    return _door(recipe, (core, chunks), problem, function, batch, key)
 
 
 def _chunks(operator: str, n: int, count: int, chunk: int) -> int:
-    seeds = {"pushforward": count}.get(operator, n)
+    seeds = count if operator == "pushforward" else n
     chunks = max(1, -(-seeds // chunk))
     return chunks * count if operator == "hvp" else chunks
 
@@ -113,6 +159,7 @@ def _door(
     problem: Problem,
     function: DualFunction,
     batch: int | None,
+    key: str | None,
 ) -> Door:
     x, y = problem.x, problem.y
     shapes = {"x": x.shape, "y": y.shape, "y,x": (y.size, x.size), "x,x": (x.size, x.size)}
@@ -126,12 +173,19 @@ def _door(
     lower = tuple(
         result_place(f"lower{i}", shapes[part], dtypes[part]) for i, part in enumerate(recipe.lower)
     )
-    return Door(*core, tuple(inputs), function.leaves, out, lower)
+    return Door(*core, tuple(inputs), function.leaves, out, lower, key)
 
 
-def _callable(door: Door, function: DualFunction, route: str, batch: int | None) -> Compiled:
-    """Make the functions that a plan calls."""
-    entry = door.for_python()
+def _callable(
+    door: Door,
+    calls: tuple[Any, Any],
+    function: DualFunction,
+    batch: int | None,
+    export: NumbaExport | None,
+    route: str,
+) -> Compiled:
+    """Make the functions that a plan calls; ``calls`` are those of the door."""
+    entry, at = calls
     results = [(place.shape, as_dtype(place.ty.dtype)) for place in (*door.lower, door.out)]
     makers = [partial(np.empty, *one) for one in results]
     nothing = [np.empty((0,) * len(shape), dtype) for shape, dtype in results[:-1]]
@@ -163,12 +217,10 @@ def _callable(door: Door, function: DualFunction, route: str, batch: int | None)
         run(lower, args, out)
         return (*lower, out if batch is None else tuple(out))
 
-    export = NumbaExport(door, function.contexts, {})
     if batch is not None:
         return Compiled(batched, full, None, None, export, route)
     plain = all(context.structure is None for context in function.contexts)
-    bind = binder(door, door.for_memory())
-    return Compiled(kernel, full, fill if plain else None, bind, export, route)
+    return Compiled(kernel, full, fill if plain else None, binder(door, at), export, route)
 
 
 def _refuse_shapes(door: Door) -> None:

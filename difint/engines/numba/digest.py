@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import enum
 import hashlib
+import os
 import sys
 from collections.abc import Iterator
 from functools import cache
 from importlib.metadata import version
+from importlib.resources import files
 from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import Any, final
 
 import numpy as np
 from llvmlite import binding
+from numba import config
 
 _LIBRARIES = frozenset({"builtins", "math", "cmath", "operator", "numpy", "numba", "scipy"})
 """Packages whose contents a version number tells."""
@@ -27,13 +30,21 @@ _PLAIN = (type(None), bool, int, float, complex, str, bytes, np.generic, np.dtyp
 
 @cache
 def _machine() -> str:
-    packages = ("difint", "numba", "llvmlite", "numpy", "scipy")
-    names = [f"{name} {version(name)}" for name in packages]
-    return f"{sys.version} {names} {binding.get_host_cpu_name()} {_features()}"
+    packages = [f"{name} {version(name)}" for name in ("numba", "llvmlite", "numpy", "scipy")]
+    features = binding.get_host_cpu_features().flatten()
+    told = sorted(one for one in os.environ.items() if one[0].startswith("NUMBA_"))
+    chosen = (told, config.NUMBA_NUM_THREADS)
+    parts = (sys.version, packages, binding.get_host_cpu_name(), features, chosen, _sources())
+    return repr(parts)
 
 
-def _features() -> str:
-    return str(binding.get_host_cpu_features().flatten())
+def _sources() -> str:
+    """Tell this compiler from other versions of it."""
+    found = hashlib.sha256((files("difint") / "rules.py").read_bytes())
+    for file in sorted(files(__package__).iterdir(), key=lambda file: file.name):
+        if file.name.endswith(".py"):
+            found.update(file.read_bytes())
+    return found.hexdigest()
 
 
 @final
@@ -55,6 +66,10 @@ class Digest:
     def key(self) -> str:
         """Get the key of what was added so far."""
         return self._hash.hexdigest()
+
+    def shared(self, *made: Any) -> str | None:
+        """Get the key for what is made of it, in every process; ``None`` if it is not portable."""
+        return f"{self.key()} {made!r} " if self.portable else None
 
     def add(self, value: Any) -> None:
         """Add a value by its contents, or by its identity if they cannot be told."""
@@ -91,7 +106,7 @@ class Digest:
     def _of_module(self, module: ModuleType) -> Iterator[Any]:
         """Tell a library by its version, and another module by what may be read from it."""
         yield module.__name__
-        if _is_library(module.__name__) or id(module) in self._seen:
+        if is_library(module.__name__) or id(module) in self._seen:
             return
         self._seen.add(id(module))
         for name in sorted(self._names & vars(module).keys()):
@@ -105,7 +120,7 @@ class Digest:
             yield from self._pieces(value.value)
         elif isinstance(value, type):
             yield from (module, value.__qualname__)
-        elif _is_library(module) and _is_named(value):
+        elif is_library(module) and _is_named(value):
             yield from (module, value.__name__)
         elif isinstance(value, FunctionType):
             yield from self._pieces(value.__code__)
@@ -117,7 +132,8 @@ class Digest:
             yield id(value)
 
 
-def _is_library(module: str) -> bool:
+def is_library(module: str) -> bool:
+    """Tell whether a version number tells what a module contains."""
     return module.partition(".")[0] in _LIBRARIES
 
 

@@ -77,9 +77,11 @@ def _narrower(one: Any, other: Any) -> bool:
 @final
 @register_model(Dual)
 class _DualModel(models.DataModel):
-    """Duals in LLVM: ``{value, partials}`` in registers, a plain array of floats in memory.
+    """Duals in LLVM: ``{value, partials}`` in registers, one float after the other in memory.
 
-    Partials of floats are an LLVM vector, so that one instruction works on several of them.
+    Partials of floats are an LLVM vector, so that one instruction works on several of them. They
+    are stored as they are loaded, as vectors: what was stored number by number and is loaded at
+    once has to wait until it has left the processor's store buffer.
     """
 
     def __init__(self, manager: Any, fe_type: Dual) -> None:
@@ -93,32 +95,48 @@ class _DualModel(models.DataModel):
         return ir.LiteralStructType([base, partials])
 
     def get_data_type(self) -> Any:
-        return ir.ArrayType(self._base.get_data_type(), self._fe_type.size + 1)
+        base, size = self._base.get_data_type(), self._fe_type.size
+        if self._deep:
+            return ir.ArrayType(base, size + 1)
+        return ir.LiteralStructType(
+            [base, *(_span(base, one) for one in _spans(size))], packed=True
+        )
 
     def as_data(self, builder: Any, value: Any) -> Any:
         whole = ir.Constant(self.get_data_type(), ir.Undefined)
-        for i, part in enumerate(parts_of(builder, self._fe_type, value)):
-            whole = builder.insert_value(whole, self._base.as_data(builder, part), i)
+        if self._deep:
+            for i, part in enumerate(parts_of(builder, self._fe_type, value)):
+                whole = builder.insert_value(whole, self._base.as_data(builder, part), i)
+            return whole
+        whole = builder.insert_value(whole, value_of(builder, value), 0)
+        vector, start = builder.extract_value(value, 1), 0
+        for i, size in enumerate(_spans(self._fe_type.size), start=1):
+            whole = builder.insert_value(whole, _cut(builder, vector, start, size), i)
+            start += size
         return whole
 
     def from_data(self, builder: Any, value: Any) -> Any:
-        count = self._fe_type.size + 1
-        parts = [builder.extract_value(value, i) for i in range(count)]
-        parts = [self._base.from_data(builder, part) for part in parts]
-        return pack(builder, self._fe_type, parts[0], parts[1:])
+        if self._deep:
+            count = self._fe_type.size + 1
+            parts = [builder.extract_value(value, i) for i in range(count)]
+            parts = [self._base.from_data(builder, part) for part in parts]
+            return pack(builder, self._fe_type, parts[0], parts[1:])
+        spans = range(1, 1 + len(_spans(self._fe_type.size)))
+        parts = [builder.extract_value(value, i) for i in spans]
+        return _whole(
+            builder,
+            builder.extract_value(value, 0),
+            _joined(builder, parts, self._fe_type.size),
+        )
 
     def load_from_data_pointer(self, builder: Any, ptr: Any, align: Any = None) -> Any:
         if self._deep:
             return self.from_data(builder, builder.load(ptr))
-        size = self._fe_type.size
-        first = builder.gep(ptr, [_I32(0), _I32(0)])
-        rest = builder.gep(ptr, [_I32(0), _I32(1)])
-        vector = ir.VectorType(self._base.get_value_type(), size)
         width = self._fe_type.base.bitwidth // 8
-        partials = builder.load(builder.bitcast(rest, vector.as_pointer()), align=width)
-        whole = ir.Constant(self.get_value_type(), ir.Undefined)
-        whole = builder.insert_value(whole, builder.load(first), 0)
-        return builder.insert_value(whole, partials, 1)
+        count = 1 + len(_spans(self._fe_type.size))
+        places = [builder.gep(ptr, [_I32(0), _I32(i)]) for i in range(count)]
+        first, *parts = [builder.load(place, align=width) for place in places]
+        return _whole(builder, first, _joined(builder, parts, self._fe_type.size))
 
     def get_argument_type(self) -> Any:
         return self.get_value_type()
@@ -146,6 +164,43 @@ class _DualModel(models.DataModel):
 
     def inner_types(self) -> list[Any]:
         return []
+
+
+def _spans(size: int) -> list[int]:
+    """Split partials into vectors whose length is a power of two: others are padded in memory."""
+    return [1 << bit for bit in reversed(range(size.bit_length())) if size >> bit & 1]
+
+
+def _span(base: Any, size: int) -> Any:
+    return base if size == 1 else ir.VectorType(base, size)
+
+
+def _cut(builder: Any, vector: Any, start: int, size: int) -> Any:
+    """Emit: a part of a vector, or a number."""
+    if size == 1:
+        return builder.extract_element(vector, _I32(start))
+    places = ir.Constant(ir.VectorType(_I32, size), list(range(start, start + size)))
+    return builder.shuffle_vector(vector, ir.Constant(vector.type, ir.Undefined), places)
+
+
+def _joined(builder: Any, parts: list[Any], size: int) -> Any:
+    """Emit: a vector of its parts, vectors and a number, one after the other."""
+    if getattr(parts[0].type, "count", 1) == size > 1:
+        return parts[0]
+    base = getattr(parts[0].type, "element", parts[0].type)
+    whole, start = ir.Constant(ir.VectorType(base, size), ir.Undefined), 0
+    for part in parts:
+        if not isinstance(part.type, ir.VectorType):
+            return builder.insert_element(whole, part, _I32(start))  # the last one, if any
+        stop = start + part.type.count
+        here = [start <= i < stop for i in range(size)]
+        spread = [i - start if mine else 0 for i, mine in enumerate(here)]
+        places = ir.Constant(ir.VectorType(_I32, size), spread)
+        wide = builder.shuffle_vector(part, ir.Constant(part.type, ir.Undefined), places)
+        chosen = [size + i if mine else i for i, mine in enumerate(here)]
+        whole = builder.shuffle_vector(whole, wide, ir.Constant(ir.VectorType(_I32, size), chosen))
+        start = stop
+    return whole
 
 
 def value_of(builder: Any, dual: Any) -> Any:

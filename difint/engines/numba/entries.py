@@ -1,4 +1,4 @@
-"""Entries: the doors to a compiled sweep, for Python, for memory, for compiled code and for C.
+"""Entries: the doors to a compiled sweep, for Python and for memory; ``exports`` has others.
 
 Each is written as source text, for contexts come in any number. All take ``x``, the tangents,
 the leaves of the contexts, then the result to fill.
@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, final
 
 import numpy as np
-from numba import cfunc, njit
+from numba import njit
 from numba.core import types
 from numba.core.typing.typeof import typeof
 
@@ -20,11 +20,12 @@ from difint.engines.numba.buffers import (
     array_at,
     borrowed,
     fitting,
-    frozen,
     no_array,
     read,
     slot_at,
 )
+from difint.engines.numba.keeping import compiled_as
+from difint.engines.numba.source import from_source
 
 
 @final
@@ -83,6 +84,7 @@ class Door:
         leaves: the leaves of the contexts.
         out: the result.
         lower: the lower orders.
+        key: what its code depends on, in every process; ``None`` if that cannot be told.
     """
 
     core: Any
@@ -91,6 +93,7 @@ class Door:
     leaves: tuple[Place, ...]
     out: Place
     lower: tuple[Place, ...]
+    key: str | None
 
     @property
     def places(self) -> tuple[Place, ...]:
@@ -108,12 +111,11 @@ class Door:
         checks = [f"fits_{one.name}({one.name})" for one in loose]
         checks += [f"apart({one.name}, out)" for one in self.places[:-1] if one.is_array]
         lower = [f"borrowed({one.name})" for one in self.lower]
-        lines = [f"if not ({' and '.join(checks)}):", "    return False", self._call(lower)]
+        lines = [f"if not ({' and '.join(checks)}):", "    return False", self.call(lower)]
         places = (*self.lower, *loose[:-1], *self.leaves, loose[-1])
-        source = _function("entry", [one.name for one in places], [*lines, "return True"])
+        source = function_text("entry", [one.name for one in places], [*lines, "return True"])
         signature = types.boolean(*(one.ty for one in places))
-        made = self._exec(source, "entry", env)
-        return _closed(njit([signature], nogil=True, error_model="numpy")(made))
+        return self._compiled(source, "entry", env, signature)
 
     def for_memory(self) -> Any:
         """Compile ``at(block)``: at that address, a slot a place holds a pointer or a number."""
@@ -123,41 +125,15 @@ class Door:
             env[f"array{i}"] = array_at(one.ty, one.shape) if one.is_array else None
             read = f"slot{i}(block)"
             lines.append(f"{one.name} = {f'array{i}({read})' if one.is_array else read}")
-        source = _function("at", ["block"], [*lines, self._call(self._none)])
-        compiled = self._exec(source, "at", env)
-        return _closed(njit([types.void(types.intp)], nogil=True, error_model="numpy")(compiled))
-
-    def for_compiled_code(self, names: Sequence[str], unpacked: Sequence[str]) -> Any:
-        """Compile ``kernel(x, [t,] contexts..., out)`` for calls from ``numba.njit`` functions.
-
-        ``names`` are the arguments, and ``unpacked`` writes each place in them.
-        """
-        pairs = zip(self.places, unpacked, strict=True)
-        lines = [f"{one.name} = {text}" for one, text in pairs if one.name != text]
-        checks = [f"{one.name}.shape != {one.shape!r}" for one in self.places if one.is_array]
-        problem = "difint: an argument has another shape than at prepare"
-        lines += [f"if {' or '.join(checks)}:", f"    raise ValueError({problem!r})"]
-        source = _function("kernel", names, [*lines, self._call(self._none)])
-        return njit(nogil=True, error_model="numpy")(self._exec(source, "kernel"))
-
-    def for_c(self) -> Any:
-        """Compile a C function ``void (pointers or numbers..., double *out)``."""
-        env, lines = {}, []
-        for i, one in enumerate(self.places):
-            if one.is_array:
-                env[f"array{i}"] = array_at(one.ty, one.shape)
-                lines.append(f"{one.name} = array{i}({one.name})")
-        names = [one.name for one in self.places]
-        source = _function("called", names, [*lines, self._call(self._none)])
-        signature = types.void(*(one.pointed for one in self.places))
-        return cfunc(signature, error_model="numpy")(self._exec(source, "called", env))
+        source = function_text("at", ["block"], [*lines, self.call(self.unwanted)])
+        return self._compiled(source, "at", env, types.void(types.intp))
 
     @property
-    def _none(self) -> list[str]:
+    def unwanted(self) -> list[str]:
         """Write lower orders that are not wanted."""
         return [f"no_array({self.out.name})" for _ in self.lower]
 
-    def _call(self, lower: Sequence[str]) -> str:
+    def call(self, lower: Sequence[str]) -> str:
         """Write the call of the sweep."""
         inputs = [f"read({one.name})" for one in self.inputs]
         x, t = inputs if len(inputs) == 2 else (inputs[0], "None")
@@ -167,19 +143,20 @@ class Door:
             f"core({x}, {t}, ({leaves}), borrowed({self.out.name}), ({parts},), 0, {self.chunks})"
         )
 
-    def _exec(
+    def _compiled(self, source: str, name: str, env: dict[str, Any], signature: Any) -> Any:
+        dispatcher = njit(nogil=True, error_model="numpy")(self.written(source, name, env))
+        return compiled_as(dispatcher, signature, None if self.key is None else self.key + source)
+
+    def written(
         self, source: str, name: str, env: dict[str, Any] | None = None
     ) -> Callable[..., Any]:
-        namespace = {**_TOOLS, "core": self.core, **(env or {})}
-        exec(source, namespace)
-        function: Callable[..., Any] = namespace[name]
-        return function
+        """Make a function of a text that calls the sweep."""
+        return from_source(source, name, {**_TOOLS, "core": self.core, **(env or {})})
 
 
 _TOOLS = {
     "apart": apart,
     "borrowed": borrowed,
-    "frozen": frozen,
     "no_array": no_array,
     "read": read,
 }
@@ -190,12 +167,7 @@ def _loose(place: Place) -> Place:
     return replace(place, ty=place.ty.copy(layout="A"))
 
 
-def _function(name: str, names: Sequence[str], lines: Sequence[str]) -> str:
+def function_text(name: str, names: Sequence[str], lines: Sequence[str]) -> str:
+    """Write a function."""
     body = "".join(f"    {line}\n" for line in lines)
     return f"def {name}({', '.join(names)}):\n{body}"
-
-
-def _closed(dispatcher: Any) -> Any:
-    """Let a dispatcher refuse arguments that it is not compiled for, instead of compiling."""
-    dispatcher.disable_compile()
-    return dispatcher

@@ -1,12 +1,24 @@
-"""Exports: the compiled sweep for code that is not Python."""
+"""Exports: the compiled sweep for code that is not Python.
+
+What is one number at prepare is passed by value, and is returned where it is the result; the rest
+are arrays, or pointers to contiguous memory. Trees are passed to compiled code as they are written
+as contexts, and to C as their leaves.
+"""
 
 from __future__ import annotations
 
+import ctypes
 from dataclasses import dataclass
 from typing import Any, final
 
+from numba import cfunc, njit
+from numba.core import types
+from scipy import LowLevelCallable
+
 from difint.engine import Export
-from difint.engines.numba.entries import Door
+from difint.engines.numba.buffers import array_at, frozen, single_of
+from difint.engines.numba.entries import Door, Place, function_text
+from difint.errors import UnsupportedError, message
 from difint.signature import Argument
 
 
@@ -15,29 +27,130 @@ from difint.signature import Argument
 class NumbaExport(Export):
     """Compiles, when first asked, what a plan offers to compiled code."""
 
+    operator: str
     door: Door
     contexts: tuple[Argument, ...]
     made: dict[str, Any]
 
     def kernel(self) -> Any:
         """Compile ``kernel(x, [t,] contexts..., out)`` for ``numba.njit`` functions."""
-        if "kernel" not in self.made:
-            names, unpacked = [place.name for place in self.door.inputs], []
-            unpacked += names
-            leaves = iter(self.door.leaves)
-            for i, context in enumerate(self.contexts):
-                names.append(f"context{i}")
-                for path in context.paths:
-                    text = f"context{i}{path[len(context.name) :]}"
-                    leaf = next(leaves)
-                    frozen = leaf.is_array and not leaf.ty.mutable
-                    unpacked.append(f"frozen({text})" if frozen else text)
-            names.append("out")
-            self.made["kernel"] = self.door.for_compiled_code(names, [*unpacked, "out"])
-        return self.made["kernel"]
+        return self._once("kernel", self._for_compiled_code)
 
     def c_function(self) -> Any:
-        """Compile the C function."""
-        if "c" not in self.made:
-            self.made["c"] = self.door.for_c()
-        return self.made["c"]
+        """Compile the C function, for ``ctypes``, which keeps its code alive."""
+        return self._once("c", self._for_c)
+
+    def address(self) -> int:
+        """Get the address of the C function."""
+        place = ctypes.cast(self.c_function(), ctypes.c_void_p).value
+        assert place is not None  # it is a function's
+        return place
+
+    def low_level_callable(self) -> Any:
+        """Compile a C function of one number, and the contexts, for SciPy."""
+        return self._once("scipy", self._for_scipy)
+
+    def _once(self, name: str, make: Any) -> Any:
+        if name not in self.made:
+            self.made[name] = make()
+        return self.made[name]
+
+    def _for_compiled_code(self) -> Any:
+        names, unpacked = self._contexts()
+        lead = [place.name for place in self.door.inputs]
+        names = [*lead, *names, *(["out"] if self._fills else [])]
+        pairs = zip(self.door.leaves, unpacked, strict=True)
+        lines = [f"{place.name} = {text}" for place, text in pairs]
+        arrays = [one for one in self._passed if not self._is_number(one)]
+        checks = [f"{one.name}.shape != {one.shape!r}" for one in arrays]
+        if checks:
+            problem = "difint: an argument has another shape than at prepare"
+            lines += [f"if {' or '.join(checks)}:", f"    raise ValueError({problem!r})"]
+        source = function_text("kernel", names, [*lines, *self._lines()])
+        return njit(nogil=True, error_model="numpy")(self._written(source, "kernel", {}))
+
+    def _for_c(self) -> Any:
+        places = self._passed
+        arrays = [one for one in places if not self._is_number(one)]
+        env = {f"at_{one.name}": array_at(one.ty, one.shape) for one in arrays}
+        lines = [f"{one.name} = at_{one.name}({one.name})" for one in arrays]
+        names = [one.name for one in places]
+        source = function_text("called", names, [*lines, *self._lines()])
+        signature = self._returned(*map(self._in_c, places))
+        return self._in_c_code(source, signature, env)
+
+    def _for_scipy(self) -> Any:
+        x, *others = self.door.places[:-1]
+        numbers = all(map(self._is_number, self.door.places))
+        double = {one.ty.dtype if one.is_array else one.ty for one in self.door.places}
+        if len(self.door.inputs) > 1 or not numbers or double != {types.float64}:
+            self._refuse()
+        if not others:
+            return LowLevelCallable(self.c_function())
+        lines = [f"{one.name} = numbers[{i}]" for i, one in enumerate((x, *others))]
+        source = function_text("called", ["count", "numbers"], [*lines, *self._lines()])
+        signature = types.float64(types.intc, types.CPointer(types.float64))
+        return LowLevelCallable(self._in_c_code(source, signature, {}))
+
+    def _in_c_code(self, source: str, signature: Any, env: dict[str, Any]) -> Any:
+        made = cfunc(signature, error_model="numpy")(self._written(source, "called", env))
+        called = made.ctypes
+        called.code = made  # alive as long as it
+        return called
+
+    def _refuse(self) -> None:
+        text = message(
+            self.operator,
+            "SciPy has no signature of a LowLevelCallable that fits this plan",
+            expected="a function of a float and of Constant floats, which returns a float",
+            got=", ".join(f"{one.name}: {one.ty}" for one in self.door.places),
+            remedy="Use plan.address or plan.ctypes, a C function of pointers.",
+        )
+        raise UnsupportedError(text)
+
+    @property
+    def _fills(self) -> bool:
+        return self.door.out.shape != ()
+
+    @property
+    def _passed(self) -> tuple[Place, ...]:
+        return self.door.places if self._fills else self.door.places[:-1]
+
+    @property
+    def _returned(self) -> Any:
+        return types.void if self._fills else self.door.out.ty.dtype
+
+    @property
+    def _singles(self) -> list[Place]:
+        return [one for one in (*self.door.inputs, self.door.out) if one.shape == ()]
+
+    def _is_number(self, place: Place) -> bool:
+        return place in self._singles or not place.is_array
+
+    def _in_c(self, place: Place) -> Any:
+        return place.ty.dtype if place in self._singles else place.pointed
+
+    def _contexts(self) -> tuple[list[str], list[str]]:
+        """Name the contexts, and write their leaves as parts of them."""
+        leaves, names, texts = iter(self.door.leaves), [], []
+        for i, context in enumerate(self.contexts):
+            names.append(f"context{i}")
+            for path in context.paths:
+                text, leaf = f"context{i}{path[len(context.name) :]}", next(leaves)
+                fixed = leaf.is_array and not leaf.ty.mutable
+                texts.append(f"frozen({text})" if fixed else text)
+        return names, texts
+
+    def _lines(self) -> list[str]:
+        """Write the call of the sweep, on vectors of one where there are numbers."""
+        lines = [f"{one.name} = one_{one.name}({_initial(one)})" for one in self._singles]
+        lines.append(self.door.call(self.door.unwanted))
+        return lines if self._fills else [*lines, "return out[0]"]
+
+    def _written(self, source: str, name: str, env: dict[str, Any]) -> Any:
+        ones = {f"one_{one.name}": single_of(one.ty.dtype) for one in self._singles}
+        return self.door.written(source, name, {"frozen": frozen, **ones, **env})
+
+
+def _initial(place: Place) -> str:
+    return "0.0" if place.name == "out" else place.name

@@ -15,11 +15,10 @@ from numba.extending import overload
 from difint.engines.numba.access import chained, chained2, constant, primal, value
 from difint.engines.numba.dual import Dual
 from difint.engines.numba.operators import ARITHMETIC, common
+from difint.engines.numba.pipeline import PART
+from difint.engines.numba.source import from_source
 from difint.engines.numba.special import digamma
 from difint.rules import CONSTANTS, RULES, STEPS, arguments
-
-NUMPY_MODEL = {"error_model": "numpy"}
-"""Division by zero gives ``inf``, as with NumPy's numbers."""
 
 _SHORT = {
     "arcsin": "asin",
@@ -63,7 +62,7 @@ _OPERATIONS: dict[str, Callable[..., Any]] = {
 
 def overloading(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
     """Overload a function for duals, before Numba's own implementations."""
-    how = overload(function, jit_options=NUMPY_MODEL, target="cpu", strict=False, **options)
+    how = overload(function, jit_options=PART, target="cpu", strict=False, **options)
     return how
 
 
@@ -75,7 +74,7 @@ def names_of(name: str) -> tuple[Callable[..., Any], ...]:
     return (*(one for one in found if one is not None), *_ALSO.get(name, ()))
 
 
-@njit(**NUMPY_MODEL)
+@njit(**PART)
 def _where(condition: Any, a: Any, b: Any) -> Any:
     if condition:
         return a
@@ -105,8 +104,7 @@ def _differentiated(name: str, which: tuple[int, ...], depth: int) -> Callable[.
     names = ", ".join(arguments(name))
     results = ", ".join(RULES[name][i] for i in which)
     source = f"def rule({names}):\n    y = {name}({names})\n    return y, {results}\n"
-    exec(source, env)
-    return njit(**NUMPY_MODEL)(env["rule"])
+    return njit(**PART)(from_source(source, "rule", env))
 
 
 def _depth(x: Any) -> int:

@@ -21,6 +21,7 @@ from difint.engines.numba.buffers import borrowed, flattened, floats_like, lifte
 from difint.engines.numba.dual import REALS, Dual
 from difint.engines.numba.functions import overloading
 from difint.engines.numba.reductions import compiled
+from difint.engines.numba.source import from_source
 from difint.kinds import Leaf
 from difint.problem import Lowering
 from difint.trees import PYTHON_TREES
@@ -28,8 +29,7 @@ from difint.trees import PYTHON_TREES
 
 def written(source: str, name: str, env: dict[str, Any], fastmath: Any = False) -> Any:
     """Compile a function from its text, for calls from compiled code."""
-    exec(source, env)
-    return njit(**options({}, fastmath))(env[name])
+    return njit(**options({}, fastmath))(from_source(source, name, env))
 
 
 def display(structure: Any, leaves: Sequence[str], env: dict[str, Any]) -> str:
@@ -161,8 +161,8 @@ def _members(y: Any) -> list[str]:
 def _joined(members: list[str]) -> Any:
     parts = ", ".join(f"as_vector(y[{member}], like)" for member in members)
     env = {"np": np, "as_vector": as_vector}
-    exec(f"def joined(y, like):\n    return np.concatenate(({parts},))\n", env)
-    return env["joined"]
+    source = f"def joined(y, like):\n    return np.concatenate(({parts},))\n"
+    return from_source(source, "joined", env)
 
 
 def values_of(y: Any) -> Any:
@@ -176,9 +176,8 @@ def _choose_values(y: Any) -> Any:
     if isinstance(y, types.BaseTuple | types.LiteralStrKeyDict):
         members = _members(y)
         parts = ", ".join(f"values_of(y[{member}])" for member in members)
-        env = {"values_of": values_of}
-        exec(f"def values(y):\n    return ({parts},)\n", env)
-        return env["values"]
+        source = f"def values(y):\n    return ({parts},)\n"
+        return from_source(source, "values", {"values_of": values_of})
     if isinstance(y, types.List) and isinstance(getattr(y.dtype, "dtype", y.dtype), Dual):
         return None
     return (lambda y: primal(y)) if isinstance(y, (Dual, *REALS)) else (lambda y: y)

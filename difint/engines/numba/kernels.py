@@ -3,7 +3,7 @@
 A sweep is ``sweep(x, t, leaves, out, lower, first, last)`` on vectors, for the chunks from
 ``first`` to ``last``: ``t`` holds the tangents one after the other, ``leaves`` those of the
 contexts, and ``lower`` a vector for each part of the result before the last. An empty vector is
-not filled.
+not filled; the place of a number that is not wanted may be there.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, final
 
-from numba import get_num_threads, njit, prange
+from numba import config, njit, prange
 
 from difint.engines.numba.access import primal, value
 from difint.engines.numba.adoption import options
@@ -22,10 +22,15 @@ from difint.engines.numba.buffers import (
     partial_at,
     seeded,
     store_partials,
+    unit_at,
     with_partial,
     zero_of,
 )
 from difint.engines.numba.dual import Dual
+
+_FEW = 32
+"""Entries of ``x`` that are all seeded again for each chunk: LLVM then knows the seeds, unrolls
+the loops, and keeps the duals in registers. With more of them only those that change are."""
 
 
 @final
@@ -60,25 +65,27 @@ def _buffers(shape: Shape) -> tuple[Any, Any]:
 
 def columns(shape: Shape, call: Any, fresh: Any) -> Callable[..., Any]:
     """Sweep a basis of ``x``: the Jacobian, row by row."""
-    n, m, chunk, zero = shape.n, shape.m, shape.chunk, zero_of(shape.dual)
+    n, m, chunk, zero, few = (
+        shape.n,
+        shape.m,
+        shape.chunk,
+        zero_of(shape.dual),
+        shape.n <= _FEW,
+    )
     x_buffer, y_buffer = _buffers(shape)
 
     def sweep(x: Any, t: Any, leaves: Any, out: Any, lower: Any, first: Any, last: Any) -> None:
         duals, y, arguments = x_buffer(), y_buffer(), fresh(leaves)
-        for i in range(n):
-            duals[i] = lifted(x[i], zero())
         for c in range(first, last):
-            start = c * chunk
+            start, whole = c * chunk, few or c == first
             width = min(chunk, n - start)
-            for k in range(width):
-                duals[start + k] = seeded(duals[start + k], k)
+            for i in range(0 if whole else start - chunk, n if whole else start + width):
+                duals[i] = unit_at(lifted(x[i], zero()), i - start)
             row = call(duals, y, arguments)
-            for k in range(width):
-                duals[start + k] = lifted(x[start + k], zero())
             for i in range(m):
                 store_partials(row[i], out, i * n + start, width)
-            if c == 0:
-                for i in range(lower[0].size):
+            if c == 0 and lower[0].size > 0:
+                for i in range(m):
                     lower[0][i] = primal(row[i])
 
     return sweep
@@ -86,7 +93,13 @@ def columns(shape: Shape, call: Any, fresh: Any) -> Callable[..., Any]:
 
 def tangents(shape: Shape, call: Any, fresh: Any) -> Callable[..., Any]:
     """Push tangents forward, a chunk of them at once."""
-    n, m, chunk, batch, zero = shape.n, shape.m, shape.chunk, shape.batch, zero_of(shape.dual)
+    n, m, chunk, batch, zero = (
+        shape.n,
+        shape.m,
+        shape.chunk,
+        shape.batch,
+        zero_of(shape.dual),
+    )
     x_buffer, y_buffer = _buffers(shape)
 
     def sweep(x: Any, t: Any, leaves: Any, out: Any, lower: Any, first: Any, last: Any) -> None:
@@ -103,8 +116,8 @@ def tangents(shape: Shape, call: Any, fresh: Any) -> Callable[..., Any]:
             for i in range(m):
                 for k in range(width):
                     out[(start + k) * m + i] = partial_at(row[i], k)
-            if c == 0:
-                for i in range(lower[0].size):
+            if c == 0 and lower[0].size > 0:
+                for i in range(m):
                     lower[0][i] = primal(row[i])
 
     return sweep
@@ -112,29 +125,31 @@ def tangents(shape: Shape, call: Any, fresh: Any) -> Callable[..., Any]:
 
 def contractions(shape: Shape, call: Any, fresh: Any) -> Callable[..., Any]:
     """Sweep a basis of ``x``, and contract each column of the Jacobian with the cotangents."""
-    n, m, chunk, batch, zero = shape.n, shape.m, shape.chunk, shape.batch, zero_of(shape.dual)
-    x_buffer, y_buffer = _buffers(shape)
+    n, m, chunk, zero, few = (
+        shape.n,
+        shape.m,
+        shape.chunk,
+        zero_of(shape.dual),
+        shape.n <= _FEW,
+    )
+    batch, (x_buffer, y_buffer) = shape.batch, _buffers(shape)
 
     def sweep(x: Any, t: Any, leaves: Any, out: Any, lower: Any, first: Any, last: Any) -> None:
         duals, y, arguments = x_buffer(), y_buffer(), fresh(leaves)
-        for i in range(n):
-            duals[i] = lifted(x[i], zero())
         for c in range(first, last):
-            start = c * chunk
+            start, whole = c * chunk, few or c == first
             width = min(chunk, n - start)
-            for k in range(width):
-                duals[start + k] = seeded(duals[start + k], k)
+            for i in range(0 if whole else start - chunk, n if whole else start + width):
+                duals[i] = unit_at(lifted(x[i], zero()), i - start)
             row = call(duals, y, arguments)
-            for k in range(width):
-                duals[start + k] = lifted(x[start + k], zero())
             for b in range(batch):
                 for k in range(width):
                     total = 0.0
                     for i in range(m):
                         total += t[b * m + i] * partial_at(row[i], k)
                     out[b * n + start + k] = total
-            if c == 0:
-                for i in range(lower[0].size):
+            if c == 0 and lower[0].size > 0:
+                for i in range(m):
                     lower[0][i] = primal(row[i])
 
     return sweep
@@ -152,10 +167,10 @@ def second(shape: Shape, call: Any, fresh: Any) -> Callable[..., Any]:
         row = call(duals, y, arguments)
         for i in range(m):
             out[i] = partial_at(partial_at(row[i], 0), 0)
-        for i in range(lower[0].size):
-            lower[0][i] = primal(row[i])
-        for i in range(lower[1].size):
-            lower[1][i] = partial_at(value(row[i]), 0)
+        if lower[0].size > 0:
+            for i in range(m):
+                lower[0][i] = primal(row[i])
+                lower[1][i] = partial_at(value(row[i]), 0)
 
     return sweep
 
@@ -189,7 +204,12 @@ def products(shape: Shape, call: Any, fresh: Any) -> Callable[..., Any]:
 
 def blocks(shape: Shape, call: Any, fresh: Any) -> Callable[..., Any]:
     """Compute blocks of the Hessian, those above the diagonal, and mirror them."""
-    n, chunk, zero, inner = shape.n, shape.chunk, zero_of(shape.dual), zero_of(shape.dual.base)
+    n, chunk, zero, inner = (
+        shape.n,
+        shape.chunk,
+        zero_of(shape.dual),
+        zero_of(shape.dual.base),
+    )
     x_buffer, y_buffer = _buffers(shape)
     chunks = max(1, -(-n // chunk))
 
@@ -214,11 +234,11 @@ def blocks(shape: Shape, call: Any, fresh: Any) -> Callable[..., Any]:
                         entry = partial_at(entries, q)
                         out[(above + p) * n + left + q] = entry
                         out[(left + q) * n + above + p] = entry
-                if a == 0:
-                    for q in range(lower[1].size and width):
+                if a == 0 and lower[0].size > 0:
+                    lower[0][0] = primal(row[0])
+                if a == 0 and lower[1].size > 0:
+                    for q in range(width):
                         lower[1][left + q] = partial_at(value(row[0]), q)
-                    for i in range(lower[0].size and b == 0):
-                        lower[0][i] = primal(row[i])
 
     return sweep
 
@@ -229,8 +249,10 @@ def core(sweep: Callable[..., Any], chunks: int, *, parallel: bool, fastmath: An
     if not parallel or chunks == 1:
         return run
 
+    # Not get_num_threads(), whose address is one of this process: code with it cannot be kept.
+    parts = min(config.NUMBA_NUM_THREADS, chunks)
+
     def shared(x: Any, t: Any, leaves: Any, out: Any, lower: Any, first: Any, last: Any) -> None:
-        parts = min(get_num_threads(), last)
         for p in prange(parts):
             run(x, t, leaves, out, lower, p * last // parts, (p + 1) * last // parts)
 

@@ -17,12 +17,15 @@ from difint.checks import check_returned
 from difint.contexts import Constant
 from difint.engines.numba.adoption import Adoption, names_in
 from difint.engines.numba.buffers import buffer_of, lifted, read, zero_of
-from difint.engines.numba.chunks import chunk_of
+from difint.engines.numba.chunks import ChunkSize, chunk_of
 from difint.engines.numba.digest import Digest
 from difint.engines.numba.dual import Dual
 from difint.engines.numba.entries import Place, input_place, leaf_place
 from difint.engines.numba.glue import caller, freshener, valuer, values_of
+from difint.engines.numba.keeping import compiled_as
+from difint.engines.numba.pipeline import PROBE
 from difint.engines.numba.refusals import explained
+from difint.engines.numba.source import from_source
 from difint.errors import UnsupportedError, message
 from difint.host_lowering import (
     check_concrete,
@@ -55,6 +58,7 @@ class DualFunction:
         contexts: descriptions of the contexts.
         leaves: the places of their leaves.
         in_place: ``f`` fills ``y``.
+        frozen: the names of the values that were frozen.
         probe: ``probe(x, leaves..., fill) -> (y, x afterwards)``, values alone.
         kernels: kernels made so far, by what they were made for.
         digest: what all of it depends on.
@@ -65,6 +69,7 @@ class DualFunction:
     contexts: tuple[Any, ...]
     leaves: tuple[Place, ...]
     in_place: bool
+    frozen: tuple[str, ...]
     probe: Any
     kernels: dict[Any, Any]
     digest: Digest
@@ -120,7 +125,8 @@ def lower(backend: AutoNumba, lowering: Lowering) -> Problem:
     with explained(lowering):
         function = _adopted(backend, lowering, x)
         y, y_form = _tried(lowering, function, x)
-    return Problem(function, template(x), template(y), x_form, y_form, lowering)
+    templates = (template(x), template(y))
+    return Problem(function, *templates, x_form, y_form, lowering, frozen=function.frozen)
 
 
 def _check_dtype(lowering: Lowering, name: str, dtype: np.dtype[Any]) -> None:
@@ -159,9 +165,10 @@ def _adopted(backend: AutoNumba, lowering: Lowering, x: Any) -> DualFunction:
             _functions.move_to_end(key)
             return _functions[key]
     call, value_call = (make(lowering, f, contexts) for make in (caller, valuer))
-    dual = dual_for(lowering.operator, x.size, from_dtype(x.dtype), backend)
-    probe = _probe(lowering, (call, value_call), contexts, leaves, dual, x)
-    made = DualFunction(backend, call, contexts, leaves, lowering.y is not None, probe, {}, digest)
+    dual = dual_for(lowering.operator, x.size, from_dtype(x.dtype), backend.chunk_size)
+    probe = _probe(lowering, (call, value_call), (contexts, leaves, digest), dual, x)
+    how = (lowering.y is not None, adoption.names, probe)
+    made = DualFunction(backend, call, contexts, leaves, *how, {}, digest)
     with _lock:
         _functions[key] = made
         while len(_functions) > _KEPT:
@@ -186,13 +193,13 @@ def _digest(adoption: Adoption, arguments: tuple[Any, ...], y: Any) -> Digest:
     return digest
 
 
-def dual_for(operator: str, n: int, ty: Any, backend: AutoNumba) -> Dual:
+def dual_for(operator: str, n: int, ty: Any, size: ChunkSize) -> Dual:
     """Choose the type of duals that an operator calls ``f`` with, for one tangent."""
     if operator in ("pushforward", "derivative"):
         return Dual(ty, 1)
     if operator == "second_derivative":
         return Dual(Dual(ty, 1), 1)
-    chunk = chunk_of(n, ty, backend.chunk_size, second=operator == "hessian")
+    chunk = chunk_of(n, ty, size, second=operator == "hessian")
     if operator == "hvp":
         return Dual(Dual(ty, chunk), 1)
     return Dual(Dual(ty, chunk), chunk) if operator == "hessian" else Dual(ty, chunk)
@@ -201,13 +208,12 @@ def dual_for(operator: str, n: int, ty: Any, backend: AutoNumba) -> Dual:
 def _probe(
     lowering: Lowering,
     calls: tuple[Any, Any],
-    contexts: Any,
-    leaves: tuple[Place, ...],
+    told: tuple[Any, tuple[Place, ...], Digest],
     dual: Dual,
     x: Any,
 ) -> Callable[..., Any]:
     """Compile the values of ``f`` with the duals of the operator, so that it is compiled once."""
-    zero, (call, value_call) = zero_of(dual), calls
+    zero, (call, value_call), (contexts, leaves, digest) = zero_of(dual), calls, told
     names = "".join(f"{place.name}, " for place in leaves)
     lines = [
         f"def probe(x, {names}fill):",
@@ -233,11 +239,10 @@ def _probe(
             f"    y = values_of(call(duals, row, fresh(({names}))))",
         ]
     lines += ["    return y, values_of(duals)"]
-    exec("\n".join(lines), env)
     taken = (input_place("x", x).ty, *(place.ty for place in leaves), types.float64)
-    probe: Any = njit([taken], error_model="numpy", nogil=True)(env["probe"])
-    probe.disable_compile()
-    return probe
+    probe = njit(**PROBE)(from_source("\n".join(lines), "probe", env))
+    made: Callable[..., Any] = compiled_as(probe, taken, digest.shared("probe", dual))
+    return made
 
 
 def _tried(lowering: Lowering, function: DualFunction, x: Any) -> Any:

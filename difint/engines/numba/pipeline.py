@@ -1,4 +1,4 @@
-"""The compiler of users' functions: Numba's, and a pass of ours for displays of arrays."""
+"""Compilers: Numba's, with a pass of ours for displays of arrays, and into our libraries."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from numba.core.compiler_machinery import FunctionPass, register_pass
 from numba.core.ir_utils import find_callname, get_definition, guard
 from numba.core.untyped_passes import InlineClosureLikes
+
+from difint.engines.numba.linking import AsPart, Roughly
 
 
 @final
@@ -54,11 +56,48 @@ def _as_tuple(func_ir: Any, var: Any) -> bool:
 
 @final
 class DualCompiler(CompilerBase):
-    """Numba's compiler with our pass."""
+    """Numba's compiler of a user's function: with our pass, and as a part of a program."""
 
     def define_pipelines(self) -> list[Any]:
         """List the one pipeline."""
-        manager = DefaultPassBuilder.define_nopython_pipeline(self.state)
-        manager.add_pass_after(_ArrayDisplays, InlineClosureLikes)
-        manager.finalize()
-        return [manager]
+        return [_with(self.state, _ArrayDisplays, AsPart)]
+
+
+@final
+class PartCompiler(CompilerBase):
+    """Numba's compiler of a function of ours, as a part of a program."""
+
+    def define_pipelines(self) -> list[Any]:
+        """List the one pipeline."""
+        return [_with(self.state, AsPart)]
+
+
+@final
+class RoughCompiler(CompilerBase):
+    """Numba's compiler, for code that runs a few times."""
+
+    def define_pipelines(self) -> list[Any]:
+        """List the one pipeline."""
+        return [_with(self.state, Roughly)]
+
+
+def _with(state: Any, *passes: Any) -> Any:
+    manager, before = DefaultPassBuilder.define_nopython_pipeline(state), InlineClosureLikes
+    for one in passes:
+        manager.add_pass_after(one, before)
+        before = one
+    manager.finalize()
+    return manager
+
+
+_INNER = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+
+PART = {"error_model": "numpy", **_INNER, "pipeline_class": PartCompiler}
+"""How functions of ours are compiled: to be called from compiled code alone.
+Division by zero gives ``inf``, as with NumPy's numbers."""
+
+USERS_PART = {**_INNER, "pipeline_class": DualCompiler}
+"""How functions of users are compiled, besides their own options."""
+
+PROBE = {"error_model": "numpy", "nogil": True, "pipeline_class": RoughCompiler}
+"""How a function is compiled that Python calls a few times."""

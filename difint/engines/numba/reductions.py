@@ -11,7 +11,8 @@ from numba.core import errors, types
 
 from difint.engines.numba.access import constant, value
 from difint.engines.numba.dual import Dual
-from difint.engines.numba.functions import NUMPY_MODEL, overloading
+from difint.engines.numba.functions import overloading
+from difint.engines.numba.pipeline import PART
 
 
 def is_dual_array(ty: Any) -> bool:
@@ -26,7 +27,7 @@ def is_none(ty: Any) -> bool:
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile a helper that takes and returns duals: nothing of it is called from Python."""
-    return njit(**NUMPY_MODEL, no_cpython_wrapper=True)(function)
+    return njit(**PART)(function)
 
 
 @compiled

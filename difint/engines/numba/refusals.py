@@ -76,7 +76,8 @@ def _finding(text: str) -> tuple[str, str]:
         return "a number that depends on x is stored in an array of floats", remedy
     if call is not None:
         name = call[1].strip().replace("<unknown function>", "float64")
-        return f"{name}({call[2]}) has no derivative here", _INSTEAD.get(name, _OTHERWISE)
+        lack = "has no derivative here" if "Dual(" in call[2] else "is unknown to Numba"
+        return f"{name}({call[2]}) {lack}", _INSTEAD.get(name, _OTHERWISE)
     if (attribute := _ATTRIBUTE.search(text)) is not None:
         return f"no attribute {attribute[1]} of {attribute[2]}", _OTHERWISE
     first = next((line for line in text.splitlines() if _tells(line)), "see the cause")

@@ -7,11 +7,13 @@ from typing import Any
 
 from numba import njit
 
+from difint.engines.numba.pipeline import PART
+
 _FAR = 10.0
 """Where the asymptotic series below is exact to double precision."""
 
 
-@njit(error_model="numpy")
+@njit(**PART)
 def digamma(x: Any) -> Any:
     """Compute the logarithmic derivative of gamma, of a float or a dual; ``nan`` at its poles.
 

@@ -1,0 +1,140 @@
+"""Compiled code that is kept between processes: reused where it is the same, and only there."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import difint as di
+
+SCRIPT = """
+import json, sys
+import numpy as np
+import difint as di
+
+{definitions}
+
+def counted(f, backend=di.AutoNumba(), x=np.array([0.5, 2.0, 3.0])):
+    with backend.engine().arrays.watch() as traces:
+        plan = di.prepare_jacobian(f, backend, x)
+    out = np.empty((len(x), len(x)))
+    results = [plan.execute(x), plan.execute(x, out=out), plan.bind(x, out=out)()]
+    assert np.array_equal(results[0], results[1]) and np.array_equal(results[0], results[2])
+    return traces.compilations, results[0].tolist()
+
+print(json.dumps({expression}))
+"""
+FACTOR = """
+def inner(v):
+    total = v * {factor}
+    for i in range(20):
+        total = total + np.sin(v) * {factor} if total < 1e9 else total
+    return total
+
+def f(x):
+    return inner(x[0]) * inner(x[1]) * np.ones(3) * x
+"""
+
+
+def ran(directory: Path | str, definitions: str, expression: str = "counted(f)") -> Any:
+    """Run a script in a new process, and get what it prints."""
+    code = SCRIPT.format(definitions=definitions, expression=expression)
+    env = {**os.environ, "DIFINT_CACHE_DIR": str(directory)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def exact(factor: float) -> Any:
+    space: dict[str, Any] = {"np": np}
+    exec(FACTOR.format(factor=factor), space)
+    return di.jacobian(space["f"], di.AutoFiniteDiff(), np.array([0.5, 2.0, 3.0]))
+
+
+def test_a_second_process_compiles_nothing(tmp_path: Path) -> None:
+    source = FACTOR.format(factor=3.0)
+    first, second = ran(tmp_path, source), ran(tmp_path, source)
+    assert first[0] > 0 and second[0] == 0
+    assert first[1] == second[1]
+    np.testing.assert_allclose(first[1], exact(3.0), rtol=1e-6)
+
+
+def test_kept_code_beside_other_code_of_the_same_names(tmp_path: Path) -> None:
+    """Symbols of two processes must not be mistaken for each other."""
+    made = f"SOURCE = {FACTOR!r}\ndef made(k):\n    space = {{'np': np}}\n"
+    made += "    exec(SOURCE.format(factor=k), space)\n    return space['f']\n"
+    ran(tmp_path, made, "counted(made(3.0))")
+    compiled, kept = ran(tmp_path, made, "[counted(made(7.0)), counted(made(3.0))]")
+    assert compiled[0] > 0 and kept[0] == 0
+    np.testing.assert_allclose(compiled[1], exact(7.0), rtol=1e-6)
+    np.testing.assert_allclose(kept[1], exact(3.0), rtol=1e-6)
+
+
+CHANGES = {
+    "global": ("scale = 2.0\ndef f(x):\n    return scale * x", "2.0", "5.0"),
+    "array": ("table = np.array([2.0, 1.0, 1.0])\ndef f(x):\n    return table * x", "2.0", "5.0"),
+    "code": ("def f(x):\n    return 2.0 * x", "2.0", "5.0"),
+    "helper": ("def g(x):\n    return 2.0 * x\ndef f(x):\n    return g(x)", "2.0", "5.0"),
+    "default": ("def f(x, k=2.0):\n    return k * x", "2.0", "5.0"),
+    "module": (
+        "import types\ncfg = types.ModuleType('cfg')\ncfg.k = 2.0\ndef f(x):\n    return cfg.k * x",
+        "2.0",
+        "5.0",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_what_changed_is_compiled_anew(name: str, tmp_path: Path) -> None:
+    source, old, new = CHANGES[name]
+    before, after = ran(tmp_path, source), ran(tmp_path, source.replace(old, new))
+    assert before[1][0][0] == 2.0 and after[1][0][0] == 5.0
+    assert after[0] > 0
+
+
+def test_errors_and_threads_are_kept_too(tmp_path: Path) -> None:
+    source = (
+        "def f(x):\n    if x[0] < 0.0:\n        raise ValueError('below zero')\n    return x * x\n"
+        "def refused():\n    plan = di.prepare_jacobian(f, di.AutoNumba(), np.ones(3))\n"
+        "    try:\n        plan.execute(-np.ones(3))\n"
+        "    except ValueError as error:\n        return str(error)\n"
+    )
+    parallel = "counted(f, di.AutoNumba(parallel=True, chunk_size=1))"
+    first, second = (ran(tmp_path, source, f"[{parallel}, refused()]") for _ in range(2))
+    assert first[0][0] > 0 and second[0] == [0, first[0][1]]
+    assert first[1] == second[1] == "below zero"
+
+
+def test_damaged_files_are_compiled_anew(tmp_path: Path) -> None:
+    source = "def f(x):\n    return 2.0 * x"
+    first = ran(tmp_path, source)
+    for file in tmp_path.iterdir():
+        file.write_bytes(file.read_bytes()[:100])
+    again, kept = ran(tmp_path, source), ran(tmp_path, source)
+    assert again == first and kept == [0, first[1]]
+
+
+@pytest.mark.parametrize("directory", ["", "/dev/null/nowhere"], ids=["none", "not writable"])
+def test_without_a_directory_it_works(directory: str) -> None:
+    compilations, result = ran(directory, "def f(x):\n    return 2.0 * x")
+    assert compilations > 0 and result[0][0] == 2.0
+
+
+def test_old_files_go_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from difint.engines.numba import keeping
+
+    monkeypatch.setattr(keeping, "_MOST", 10)
+    for i in range(10):
+        (tmp_path / f"{i}.numba").touch()
+        os.utime(tmp_path / f"{i}.numba", (1000 + i, 1000 + i))
+    os.utime(tmp_path / "0.numba")
+    keeping._store(tmp_path / "new.numba", b"code")
+    kept = {file.stem for file in tmp_path.iterdir()}
+    assert kept == {"0", "new", *map(str, range(3, 10))}
