@@ -19,6 +19,7 @@ from numba import njit
 from scipy.optimize._numdiff import approx_derivative
 
 import difint as di
+from difint.cli import loops
 from difint.cli.problems import PROBLEMS
 from tests.benchmarks.timing import times
 
@@ -130,6 +131,57 @@ def robertson_by_hand(y: Any, J: Any) -> None:
     J[2, 0], J[2, 1], J[2, 2] = 0.0, 6e7 * y[1], 0.0
 
 
+def hires(dy: Any, y: Any) -> None:
+    """Write the equations out, as a user who wants speed does."""
+    bound = 280.0 * y[5] * y[7]
+    dy[0] = -1.71 * y[0] + 0.43 * y[1] + 8.32 * y[2] + 0.0007
+    dy[1] = 1.71 * y[0] - 8.75 * y[1]
+    dy[2] = -10.03 * y[2] + 0.43 * y[3] + 0.035 * y[4]
+    dy[3] = 8.32 * y[1] + 1.71 * y[2] - 1.12 * y[3]
+    dy[4] = -1.745 * y[4] + 0.43 * y[5] + 0.43 * y[6]
+    dy[5] = -bound + 0.69 * y[3] + 1.71 * y[4] - 0.43 * y[5] + 0.69 * y[6]
+    dy[6] = bound - 1.81 * y[6]
+    dy[7] = -bound + 1.81 * y[6]
+
+
+@njit
+def hires_by_hand(y: Any, J: Any) -> None:
+    J[:] = 0.0
+    J[0, 0], J[0, 1], J[0, 2] = -1.71, 0.43, 8.32
+    J[1, 0], J[1, 1] = 1.71, -8.75
+    J[2, 2], J[2, 3], J[2, 4] = -10.03, 0.43, 0.035
+    J[3, 1], J[3, 2], J[3, 3] = 8.32, 1.71, -1.12
+    J[4, 4], J[4, 5], J[4, 6] = -1.745, 0.43, 0.43
+    by_6, by_8 = 280.0 * y[7], 280.0 * y[5]
+    J[5, 3], J[5, 4], J[5, 5], J[5, 6], J[5, 7] = 0.69, 1.71, -by_6 - 0.43, 0.69, -by_8
+    J[6, 5], J[6, 6], J[6, 7] = by_6, -1.81, by_8
+    J[7, 5], J[7, 6], J[7, 7] = -by_6, 1.81, -by_8
+
+
+def pollution_written_out() -> tuple[Any, Any]:
+    """Write Pollution's rates and their Jacobian out, a line for each entry, from its tables."""
+    rates, entries = {}, {}
+    for species, change in loops._CHANGES:
+        sign, (rate, a, b) = "+" if change > 0 else "-", loops._REACTIONS[abs(change) - 1]
+        one, other = f"y[{int(a) - 1}]", f"y[{int(b) - 1}]"
+        rates.setdefault(species - 1, []).append(f"{sign} r{abs(change) - 1}")
+        by_one = f"{sign} {float(rate)!r}" + (f" * {other}" if b else "")
+        entries.setdefault((species - 1, int(a) - 1), []).append(by_one)
+        if b:
+            by_other = f"{sign} {float(rate)!r} * {one}"
+            entries.setdefault((species - 1, int(b) - 1), []).append(by_other)
+    lines = ["def rates(dy, y):"]
+    for j, (rate, a, b) in enumerate(loops._REACTIONS):
+        factor = f" * y[{int(b) - 1}]" if b else ""
+        lines.append(f"    r{j} = {float(rate)!r} * y[{int(a) - 1}]{factor}")
+    lines += [f"    dy[{i}] = {' '.join(terms)}" for i, terms in rates.items()]
+    lines += ["def by_hand(y, J):", "    J[:] = 0.0"]
+    lines += [f"    J[{i}, {j}] = {' '.join(terms)}" for (i, j), terms in entries.items()]
+    space: dict[str, Any] = {}
+    exec("\n".join(lines), space)
+    return space["rates"], njit(space["by_hand"])
+
+
 def ring(dy: Any, y: Any) -> None:
     """Let neighbours exchange, faster one way than the other, and hot cells react (Arrhenius)."""
     n = len(y)
@@ -153,6 +205,19 @@ def repeated(function: Any) -> Callable[..., None]:
 
 
 # fmt: off
+def kinetics_lines() -> Iterator[Line]:
+    for name, (rates, by_hand) in {"HIRES": (hires, hires_by_hand), "Pollution": pollution_written_out()}.items():
+        n = len(rates_of(name)[1])
+        y, dy, J, expected = np.linspace(0.1, 0.9, n), np.empty(n), np.empty((n, n)), np.empty((n, n))
+        plan = di.prepare_jacobian(rates, di.AutoNumba(), y, y=dy)
+        by_hand(y, expected)
+        np.testing.assert_allclose(plan.execute(y), expected, rtol=1e-12)
+        step, ours, theirs = plan.bind(y, out=J), repeated(plan.kernel), repeated(by_hand)
+        ours(y, J), theirs(y, J)
+        yield Line(f"AutoNumba {name} bind(x, out=J)()", step, lambda by_hand=by_hand, y=y, J=J: by_hand(y, J), "njit Jacobian by hand", 2.0)
+        yield Line(f"AutoNumba {name} kernel in njit, 1000 times", lambda ours=ours, y=y, J=J: ours(y, J), lambda theirs=theirs, y=y, J=J: theirs(y, J), "njit Jacobian by hand", 2.0)
+
+
 def numba_lines() -> Iterator[Line]:
     y, out = Y.copy(), np.empty((3, 3))
     plan = di.prepare_jacobian(rates_of("Robertson")[0], di.AutoNumba(), y, y=np.empty(3))
@@ -177,7 +242,13 @@ def numba_lines() -> Iterator[Line]:
 def main() -> int:
     jax.config.update("jax_enable_x64", True)
     kept = True
-    for line in (*numba_lines(), *jacobian_lines(), *gradient_lines(), *finite_difference_lines()):
+    for line in (
+        *numba_lines(),
+        *kinetics_lines(),
+        *jacobian_lines(),
+        *gradient_lines(),
+        *finite_difference_lines(),
+    ):
         seconds = times({"ours": line.ours, "rival": line.rival})
         ratio = seconds["ours"] / seconds["rival"]
         verdict = "" if line.bound is None else f"at most {line.bound:.2f}: "
