@@ -16,10 +16,10 @@ from numba.core import types
 
 from difint.contexts import Cache, Constant
 from difint.engines.numba.access import dtype_of, primal
-from difint.engines.numba.adoption import options
 from difint.engines.numba.buffers import borrowed, flattened, floats_like, lifted, lifted_like
 from difint.engines.numba.dual import REALS, Dual
 from difint.engines.numba.functions import overloading
+from difint.engines.numba.pipeline import PART
 from difint.engines.numba.reductions import compiled
 from difint.engines.numba.source import from_source
 from difint.kinds import Leaf
@@ -29,7 +29,7 @@ from difint.trees import PYTHON_TREES
 
 def written(source: str, name: str, env: dict[str, Any], fastmath: Any = False) -> Any:
     """Compile a function from its text, for calls from compiled code."""
-    return njit(**options({}, fastmath))(from_source(source, name, env))
+    return njit(**PART, fastmath=fastmath)(from_source(source, name, env))
 
 
 def display(structure: Any, leaves: Sequence[str], env: dict[str, Any]) -> str:

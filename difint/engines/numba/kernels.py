@@ -15,7 +15,6 @@ from typing import Any, final
 from numba import config, njit, prange
 
 from difint.engines.numba.access import primal, value
-from difint.engines.numba.adoption import options
 from difint.engines.numba.buffers import (
     buffer_of,
     lifted,
@@ -27,6 +26,7 @@ from difint.engines.numba.buffers import (
     zero_of,
 )
 from difint.engines.numba.dual import Dual
+from difint.engines.numba.pipeline import PART
 
 _FEW = 32
 """Entries of ``x`` that are all seeded again for each chunk: LLVM then knows the seeds, unrolls
@@ -245,7 +245,7 @@ def blocks(shape: Shape, call: Any, fresh: Any) -> Callable[..., Any]:
 
 def core(sweep: Callable[..., Any], chunks: int, *, parallel: bool, fastmath: Any) -> Any:
     """Compile a function of ``(x, t, leaves, out, lower, 0, chunks)``: in one thread or several."""
-    run = njit(**options({}, fastmath))(sweep)
+    run = njit(**PART, fastmath=fastmath)(sweep)
     if not parallel or chunks == 1:
         return run
 

@@ -2,8 +2,8 @@
 
 Numba optimizes each function and makes machine code of it, then again within each function that
 calls it: with duals, which make much code of little, that takes most of the time of prepare. These
-functions are never called but from compiled code. So parts stay as they are; what they are linked
-into is optimized.
+functions are never called but from compiled code. So they get no machine code of their own; and
+parts, which are all but the user's own functions, are optimized where they are linked in.
 """
 
 from __future__ import annotations
@@ -17,11 +17,8 @@ from numba.core.compiler_machinery import FunctionPass, register_pass
 _ENVIRONMENT = "_ZN08NumbaEnv"
 
 
-@final
-class Part(JITCodeLibrary):
-    """The code of one function, for linking alone."""
-
-    def _optimize_final_module(self) -> None: ...
+class Whole(JITCodeLibrary):
+    """The code of a function and all that it calls, optimized, for linking alone."""
 
     def _finalize_final_module(self) -> None:
         self._finalize_dynamic_globals()
@@ -51,6 +48,13 @@ class Part(JITCodeLibrary):
 
 
 @final
+class Part(Whole):
+    """The code of one function, as it is, for linking alone."""
+
+    def _optimize_final_module(self) -> None: ...
+
+
+@final
 class Rough(JITCodeLibrary):
     """Machine code of a function that is called a few times: not optimized."""
 
@@ -74,5 +78,6 @@ def _choosing(name: str, library: Any) -> Any:
     return register_pass(mutates_CFG=False, analysis_only=False)(Choose)
 
 
+AsWhole = _choosing("difint_as_whole", Whole)
 AsPart = _choosing("difint_as_part", Part)
 Roughly = _choosing("difint_roughly", Rough)

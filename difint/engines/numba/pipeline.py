@@ -10,7 +10,7 @@ from numba.core.compiler_machinery import FunctionPass, register_pass
 from numba.core.ir_utils import find_callname, get_definition, guard
 from numba.core.untyped_passes import InlineClosureLikes
 
-from difint.engines.numba.linking import AsPart, Roughly
+from difint.engines.numba.linking import AsPart, AsWhole, Roughly
 
 
 @final
@@ -56,11 +56,14 @@ def _as_tuple(func_ir: Any, var: Any) -> bool:
 
 @final
 class DualCompiler(CompilerBase):
-    """Numba's compiler of a user's function: with our pass, and as a part of a program."""
+    """Numba's compiler of a user's function: with our pass, and optimized before it is linked.
+
+    LLVM makes more of its loops there than after it has met the sweep's.
+    """
 
     def define_pipelines(self) -> list[Any]:
         """List the one pipeline."""
-        return [_with(self.state, _ArrayDisplays, AsPart)]
+        return [_with(self.state, _ArrayDisplays, AsWhole)]
 
 
 @final
