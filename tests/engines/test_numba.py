@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import functools
 import math
 import os
@@ -295,7 +296,36 @@ def writing(x: Any, c: Any) -> Any:
     return x * c
 
 
+def adding(x: Any) -> Any:
+    y = np.ones(3)
+    y *= x
+    return y
+
+
+def importing(x: Any) -> Any:
+    import math
+
+    return x * math.pi
+
+
+class Record:
+    rate = 1.0
+
+
+RECORD, TABLE = Record(), np.zeros(3)
+
+
+def writing_global(x: Any) -> Any:
+    TABLE[0] = 1.0
+    return x
+
+
 REFUSED = [
+    (adding, (), "a number that depends on x is stored in an array of floats", "empty_like(x)"),
+    (importing, (), "IMPORT_NAME", "Write it with arithmetic"),
+    (writing_global, (), "f writes to a Constant or to a global array", "work on a copy"),
+    (lambda x: x * RECORD.rate, (), "no type for the global RECORD", "namedtuples instead"),
+    (lambda x: os.fspath(x), (), "Numba finds no fspath", "Import the function itself"),
     (storing, (), "a number that depends on x is stored in an array of floats", "empty_like(x)"),
     (writing, (di.Constant(np.ones(3)),), "f writes to a Constant", "in a Cache"),
     (lambda x: np.interp(x, X, X), (), "interp(array(dual", "a loop over the intervals"),
@@ -316,6 +346,48 @@ def test_refusals_name_what_and_what_instead(
     text = str(caught.value)
     assert problem in text and remedy in text
     assert len(text.splitlines()) <= 4
+
+
+Pair = collections.namedtuple("Pair", "a b")
+
+
+@pytest.mark.parametrize("f", [lambda x: {"a": x, "b": x[0]}, lambda x: Pair(x, x)])
+def test_results_whose_names_would_be_lost(f: Any) -> None:
+    with pytest.raises(di.UnsupportedError, match="it returns a dict or a namedtuple"):
+        di.pushforward(f, NUMBA, X, X)
+
+
+def write_outside(y: Any, x: Any) -> None:
+    y[5] = x[0]
+
+
+@pytest.mark.parametrize("f", [write_outside, lambda y, x: x[len(x)] * y])
+def test_indices_are_checked_at_prepare(f: Any) -> None:
+    """Later they are not, as always with Numba: this would read or write what is not there."""
+    with pytest.raises(IndexError):
+        di.prepare_jacobian(f, NUMBA, X, y=np.empty(3))
+
+
+def factorial(x: Any, n: Any) -> Any:
+    return x * 1.0 if n == 0 else x * factorial(x, n - 1)
+
+
+def even(x: Any, n: Any) -> Any:
+    if n == 0:
+        return x * 1.0
+    return odd(x, n - 1) * x
+
+
+def odd(x: Any, n: Any) -> Any:
+    if n == 0:
+        return x * 2.0
+    return even(x, n - 1) + x
+
+
+@pytest.mark.parametrize(("f", "slope"), [(lambda x: factorial(x, 3), 32.0), (even, 28.0)])
+def test_recursion(f: Any, slope: float) -> None:
+    contexts = () if f is not even else (di.Constant(4),)
+    assert di.derivative(f, NUMBA, 2.0, *contexts) == slope
 
 
 def test_dtypes_that_numba_lacks() -> None:

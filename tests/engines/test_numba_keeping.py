@@ -112,6 +112,14 @@ def test_errors_and_threads_are_kept_too(tmp_path: Path) -> None:
     assert first[1] == second[1] == "below zero"
 
 
+def test_recursion_is_not_kept(tmp_path: Path) -> None:
+    """It is called by an address of the process that compiled it."""
+    source = "def g(x, n):\n    return x if n == 0 else x * g(x, n - 1)\n"
+    source += "def f(x):\n    return g(x[0], 3) * x"
+    first, second = ran(tmp_path, source), ran(tmp_path, source)
+    assert second == first and first[0] > 0
+
+
 def test_damaged_files_are_compiled_anew(tmp_path: Path) -> None:
     source = "def f(x):\n    return 2.0 * x"
     first = ran(tmp_path, source)

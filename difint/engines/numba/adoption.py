@@ -27,9 +27,10 @@ _KEPT = ("error_model", "fastmath", "boundscheck")
 """Options of a dispatcher that its adopted copy has too."""
 
 
-def options(given: dict[str, Any], fastmath: Any) -> dict[str, Any]:
+def options(given: dict[str, Any], fastmath: Any, *, checked: bool) -> dict[str, Any]:
     """Choose how to compile: division as NumPy divides, unless a dispatcher says otherwise."""
     kept = {name: given[name] for name in _KEPT if name in given}
+    kept |= {"boundscheck": True} if checked else {}
     return {"error_model": "numpy", "fastmath": fastmath, **kept, **USERS_PART}
 
 
@@ -40,13 +41,15 @@ class Adoption:
     Attributes:
         operator: the operator's name, for messages.
         fastmath: the option of functions that bring none.
+        checked: indices are compared with the lengths of arrays.
         frozen: what is read besides arguments: ``(name, value)``.
         codes: the code of all functions, with the options of compilation.
     """
 
-    def __init__(self, operator: str, fastmath: Any) -> None:
+    def __init__(self, operator: str, fastmath: Any, *, checked: bool = False) -> None:
         self.operator = operator
         self.fastmath = fastmath
+        self.checked = checked
         self.frozen: list[tuple[str, Any]] = []
         self.codes: list[tuple[CodeType, dict[str, Any]]] = []
         self._done: dict[Any, Any] = {}
@@ -77,7 +80,7 @@ class Adoption:
         copy = FunctionType(f.__code__, own, f.__name__, f.__defaults__, cells)
         copy.__kwdefaults__, copy.__qualname__ = f.__kwdefaults__, f.__qualname__
         copy.__module__ = f.__module__
-        self._done[f] = compiled = njit(**options(given, self.fastmath))(copy)
+        self._done[f] = compiled = njit(**options(given, self.fastmath, checked=self.checked))(copy)
         self.codes.append((f.__code__, {name: given.get(name) for name in _KEPT}))
         self.frozen += _defaults(f)
         for name in _globals(f.__code__):
@@ -112,7 +115,7 @@ class Adoption:
     def _written(self, source: str, name: str, env: dict[str, Any]) -> Any:
         made: Any = from_source(source, name, env)
         self.codes.append((made.__code__, {}))
-        return njit(**options({}, self.fastmath))(made)
+        return njit(**options({}, self.fastmath, checked=self.checked))(made)
 
     def _refuse(self, f: Any) -> None:
         text = message(

@@ -110,6 +110,8 @@ class Digest:
             return
         self._seen.add(id(module))
         for name in sorted(self._names & vars(module).keys()):
+            if type(vars(module)[name]) is FunctionType:
+                continue  # Numba does not call plain functions through a module
             yield name
             yield from self._pieces(vars(module)[name])
 

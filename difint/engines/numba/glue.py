@@ -21,6 +21,7 @@ from difint.engines.numba.dual import REALS, Dual
 from difint.engines.numba.functions import overloading
 from difint.engines.numba.pipeline import PART
 from difint.engines.numba.reductions import compiled
+from difint.engines.numba.refusals import refuse_names
 from difint.engines.numba.source import from_source
 from difint.kinds import Leaf
 from difint.problem import Lowering
@@ -173,7 +174,9 @@ def values_of(y: Any) -> Any:
 def _choose_values(y: Any) -> Any:
     if isinstance(y, types.Array):
         return _values if isinstance(y.dtype, Dual) else lambda y: y.copy()
-    if isinstance(y, types.BaseTuple | types.LiteralStrKeyDict):
+    if isinstance(y, types.LiteralStrKeyDict | types.DictType | types.BaseNamedTuple):
+        refuse_names()
+    if isinstance(y, types.BaseTuple):
         members = _members(y)
         parts = ", ".join(f"values_of(y[{member}])" for member in members)
         source = f"def values(y):\n    return ({parts},)\n"

@@ -22,6 +22,8 @@ from numba.core.caching import NullCache
 from numba.core.compiler import CompileResult
 from numba.core.serialize import dumps
 
+from difint.engines.numba.linking import is_recursive
+
 _VARIABLE = "DIFINT_CACHE_DIR"
 _MOST = 1000
 """Files that are kept: those that were not used for longest go first."""
@@ -68,7 +70,7 @@ class Shelf(NullCache):
     def save_overload(self, sig: Any, data: Any) -> None:
         """Store compiled code, unless it contains addresses of this process."""
         place = self._place(sig)
-        if place is None or data.library.has_dynamic_globals:
+        if place is None or data.library.has_dynamic_globals or is_recursive(data.library):
             return
         try:
             _store(place, dumps(data._reduce()))

@@ -11,16 +11,26 @@ from __future__ import annotations
 from typing import Any, final
 
 from llvmlite import binding, ir
-from numba.core.codegen import JITCodeLibrary
+from numba.core import types
+from numba.core.codegen import JITCodeLibrary, RuntimeLinker
 from numba.core.compiler_machinery import FunctionPass, register_pass
 
 _ENVIRONMENT = "_ZN08NumbaEnv"
+
+
+def is_recursive(library: Any) -> bool:
+    """Tell whether code calls a function by an address that this process writes into it."""
+    variables = library._final_module.global_variables
+    return any(one.name.startswith(RuntimeLinker.PREFIX) for one in variables)
 
 
 class Whole(JITCodeLibrary):
     """The code of a function and all that it calls, optimized, for linking alone."""
 
     def _finalize_final_module(self) -> None:
+        if is_recursive(self):  # it is called by its address
+            super()._finalize_final_module()
+            return
         self._finalize_dynamic_globals()
         self._verify_declare_only_symbols()
         self._declare_environments()
@@ -42,9 +52,10 @@ class Whole(JITCodeLibrary):
             engine.finalize_object()
 
     def get_pointer_to_function(self, name: str) -> int:
-        """Say that there is no machine code."""
+        """Say that there is no machine code, but of recursive functions."""
         self._ensure_finalized()
-        return 0
+        found: int = super().get_pointer_to_function(name) if is_recursive(self) else 0
+        return found
 
 
 @final
@@ -62,7 +73,10 @@ class Rough(JITCodeLibrary):
 
 
 def _choosing(name: str, library: Any) -> Any:
-    """Make a compiler pass that compiles into a kind of library."""
+    """Make a compiler pass that compiles into a kind of library, after types are known.
+
+    A recursive function is left to Numba: it is called by the address of its machine code.
+    """
 
     class Choose(FunctionPass):
         _name = name
@@ -71,8 +85,10 @@ def _choosing(name: str, library: Any) -> Any:
             FunctionPass.__init__(self)
 
         def run_pass(self, state: Any) -> bool:
-            state.library = library(state.targetctx.codegen(), state.func_id.func_qualname)
-            state.library.enable_object_caching()
+            kinds = state.typemap.values()
+            if not any(isinstance(one, types.RecursiveCall) for one in kinds):
+                state.library = library(state.targetctx.codegen(), state.func_id.func_qualname)
+                state.library.enable_object_caching()
             return False
 
     return register_pass(mutates_CFG=False, analysis_only=False)(Choose)

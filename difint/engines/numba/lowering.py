@@ -124,7 +124,7 @@ def lower(backend: AutoNumba, lowering: Lowering) -> Problem:
     x = x.astype(x.dtype.newbyteorder("="))
     with explained(lowering):
         function = _adopted(backend, lowering, x)
-        y, y_form = _tried(lowering, function, x)
+    y, y_form = _tried(lowering, function, x)
     templates = (template(x), template(y))
     return Problem(function, *templates, x_form, y_form, lowering, frozen=function.frozen)
 
@@ -164,9 +164,11 @@ def _adopted(backend: AutoNumba, lowering: Lowering, x: Any) -> DualFunction:
         if key in _functions:
             _functions.move_to_end(key)
             return _functions[key]
-    call, value_call = (make(lowering, f, contexts) for make in (caller, valuer))
+    call = caller(lowering, f, contexts)
+    tried = Adoption(lowering.operator, backend.fastmath, checked=True).adopt(lowering.f)
+    calls = tuple(make(lowering, tried, contexts) for make in (caller, valuer))
     dual = dual_for(lowering.operator, x.size, from_dtype(x.dtype), backend.chunk_size)
-    probe = _probe(lowering, (call, value_call), (contexts, leaves, digest), dual, x)
+    probe = _probe(lowering, calls, (contexts, leaves, digest), dual, x)
     how = (lowering.y is not None, adoption.names, probe)
     made = DualFunction(backend, call, contexts, leaves, *how, {}, digest)
     with _lock:
@@ -207,12 +209,12 @@ def dual_for(operator: str, n: int, ty: Any, size: ChunkSize) -> Dual:
 
 def _probe(
     lowering: Lowering,
-    calls: tuple[Any, Any],
+    calls: tuple[Any, ...],
     told: tuple[Any, tuple[Place, ...], Digest],
     dual: Dual,
     x: Any,
 ) -> Callable[..., Any]:
-    """Compile the values of ``f`` with the duals of the operator, so that it is compiled once."""
+    """Compile the values of ``f``, as the operator calls it, but with its indices checked."""
     zero, (call, value_call), (contexts, leaves, digest) = zero_of(dual), calls, told
     names = "".join(f"{place.name}, " for place in leaves)
     lines = [

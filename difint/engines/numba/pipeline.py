@@ -8,6 +8,7 @@ from numba.core import ir
 from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from numba.core.compiler_machinery import FunctionPass, register_pass
 from numba.core.ir_utils import find_callname, get_definition, guard
+from numba.core.typed_passes import NopythonTypeInference
 from numba.core.untyped_passes import InlineClosureLikes
 
 from difint.engines.numba.linking import AsPart, AsWhole, Roughly
@@ -63,7 +64,7 @@ class DualCompiler(CompilerBase):
 
     def define_pipelines(self) -> list[Any]:
         """List the one pipeline."""
-        return [_with(self.state, _ArrayDisplays, AsWhole)]
+        return [_with(self.state, AsWhole, (_ArrayDisplays, InlineClosureLikes))]
 
 
 @final
@@ -84,11 +85,11 @@ class RoughCompiler(CompilerBase):
         return [_with(self.state, Roughly)]
 
 
-def _with(state: Any, *passes: Any) -> Any:
-    manager, before = DefaultPassBuilder.define_nopython_pipeline(state), InlineClosureLikes
-    for one in passes:
+def _with(state: Any, library: Any, *passes: tuple[Any, Any]) -> Any:
+    """Make Numba's pipeline with a choice of a library, and passes after others."""
+    manager = DefaultPassBuilder.define_nopython_pipeline(state)
+    for one, before in (*passes, (library, NopythonTypeInference)):
         manager.add_pass_after(one, before)
-        before = one
     manager.finalize()
     return manager
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from numba.core.errors import NumbaError
+from numba.core.errors import NumbaError, TypingError, UnsupportedBytecodeError
 
 from difint.errors import ArgumentError, DifintError, UnsupportedError, message
 from difint.problem import Lowering
@@ -37,22 +37,37 @@ _INSTEAD: Final = {
 }
 """What to write instead of functions that have no derivative here."""
 
+_SPECIAL: Final = "Of scipy.special, math has erf, erfc, gamma and lgamma."
+_STRUCTURE: Final = "difint: a result with names"
 _LISTS: Final = "Use an array, numpy.array([...]), or a tuple."
 _OTHERWISE: Final = "Write it with arithmetic and loops, or use AutoFiniteDiff()."
 
 
 @contextmanager
 def explained(lowering: Lowering) -> Iterator[None]:
-    """Turn an error of Numba's compiler into one that names what cannot be compiled."""
+    """Turn an error of Numba's compiler into one that names what cannot be compiled.
+
+    Nothing of the user's runs while it compiles: any error is the compiler's.
+    """
     try:
         yield
-    except (NumbaError, NotImplementedError) as error:  # the second is Numba's of a lowering
-        raise _explanation(lowering.operator, str(error)) from error
+    except DifintError:
+        raise
+    except Exception as error:
+        raise _explanation(lowering.operator, _told(error)) from error
+
+
+def _told(error: Exception) -> str:
+    if isinstance(error, NumbaError | NotImplementedError | UnsupportedBytecodeError):
+        return str(error)
+    if isinstance(error, AttributeError) and "'args'" in str(error):
+        return ">>> setitem()"  # Numba's in-place operators fail so where they should decline
+    return f"{type(error).__name__}: {error}"
 
 
 def _explanation(operator: str, text: str) -> DifintError:
     if "Cannot modify readonly array" in text:
-        problem = "f writes to a Constant"
+        problem = "f writes to a Constant or to a global array"
         remedy = "Let f work on a copy, or in a Cache."
         return ArgumentError(message(operator, problem + _where(text), remedy=remedy))
     problem, remedy = _finding(text)
@@ -66,8 +81,13 @@ def _finding(text: str) -> tuple[str, str]:
         name = unknown[1]
         return f"Numba has no {name}", _INSTEAD.get(name.rpartition(".")[2], _OTHERWISE)
     if (name := _GLOBAL.search(text)) is not None:
-        remedy = f"Pass {name[1]} as a context: Constant({name[1]}); or make it a number or array."
+        remedy = (
+            f"Let f read numbers, arrays, tuples and namedtuples instead of {name[1]}, as globals "
+            "or as contexts."
+        )
         return f"Numba has no type for the global {name[1]}", remedy
+    if _STRUCTURE in text:
+        return "it returns a dict or a namedtuple", "Return an array, a number or a tuple of them."
     if "cannot be represented as a NumPy dtype" in text or ">>> values_of(" in text:
         return "it makes, or returns, a list of numbers that depend on x", _LISTS
     call = _CALL.search(text)
@@ -78,7 +98,11 @@ def _finding(text: str) -> tuple[str, str]:
         name = call[1].strip().replace("<unknown function>", "float64")
         lack = "has no derivative here" if "Dual(" in call[2] else "is unknown to Numba"
         return f"{name}({call[2]}) {lack}", _INSTEAD.get(name, _OTHERWISE)
-    if (attribute := _ATTRIBUTE.search(text)) is not None:
+    if (attribute := _ATTRIBUTE.search(text)) is not None and "Module(" in attribute[2]:
+        name = attribute[1]
+        remedy = f"Import the function itself, as in: from module import {name}. " + _SPECIAL
+        return f"Numba finds no {name} in {attribute[2]}", remedy
+    if attribute is not None:
         return f"no attribute {attribute[1]} of {attribute[2]}", _OTHERWISE
     first = next((line for line in text.splitlines() if _tells(line)), "see the cause")
     return first.strip(), _OTHERWISE
@@ -92,3 +116,8 @@ def _where(text: str) -> str:
     """Tell the line of the user's that led there."""
     places = [place for place in _PLACE.finditer(text) if not _OURS.search(place[1])]
     return f', in "{places[0][1]}", line {places[0][2]}' if places else ""
+
+
+def refuse_names() -> None:
+    """Refuse a result that is a dict or a namedtuple: its names would be lost."""
+    raise TypingError(_STRUCTURE)
