@@ -201,6 +201,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 backend = di.AutoNumba(parallel=True, chunk_size=2)
 plan = di.prepare_jacobian(lambda x: x * x[0], backend, np.ones(99))
+measured = di.AutoNumba(parallel=True, chunk_size="measure")
 
 def work(k):
     x = np.full(99, k)
@@ -208,7 +209,9 @@ def work(k):
     return all(plan.execute(x)[5, 5] == step()[5, 5] == k for _ in range(20))
 
 with ThreadPoolExecutor(4) as pool:
-    print(all(pool.map(work, map(float, range(40)))))
+    done = pool.map(work, map(float, range(40)))
+    di.prepare_jacobian(lambda x: x * x[1], measured, np.ones(99))
+    print(all(done))
 """
 
 
@@ -346,6 +349,19 @@ def test_refusals_name_what_and_what_instead(
     text = str(caught.value)
     assert problem in text and remedy in text
     assert len(text.splitlines()) <= 4
+
+
+def test_another_size_of_y_than_at_prepare() -> None:
+    """It depends on a context, which may change; here the compiled code looks."""
+    n = di.Constant
+
+    def head(x: Any, n: Any) -> Any:
+        return x[:n] * 2
+
+    plan = di.prepare_jacobian(head, NUMBA, X, n(3))
+    with pytest.raises(ValueError, match="another number of entries than at prepare"):
+        plan.execute(X, n(2))
+    assert di.jacobian(head, NUMBA, X, n(2)).shape == (2, 3)
 
 
 Pair = collections.namedtuple("Pair", "a b")

@@ -38,6 +38,17 @@ def test_kernel_in_compiled_code() -> None:
         kernel(X, 2.0, weights, np.empty((3, 2)))
 
 
+def test_kernels_refuse_other_layouts_and_shared_memory() -> None:
+    kernel = di.prepare_gradient(np.sum, NUMBA, X).kernel
+    strided = np.arange(6.0)[::2]
+    for x, out in ((strided, np.empty(3)), (X, strided), (X, X)):
+        with pytest.raises(ValueError, match="not contiguous, or out shares memory"):
+            kernel(x, out)
+    whole = di.prepare_jacobian(lambda x: x * x[0], NUMBA, X).kernel
+    with pytest.raises(ValueError, match="not contiguous"):
+        whole(X, np.empty((3, 3), order="F"))
+
+
 def test_kernels_of_operators_with_tangents() -> None:
     def f(x: Any) -> Any:
         return np.sum(x**3)

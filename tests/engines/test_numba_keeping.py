@@ -82,6 +82,33 @@ CHANGES = {
     "array": ("table = np.array([2.0, 1.0, 1.0])\ndef f(x):\n    return table * x", "2.0", "5.0"),
     "code": ("def f(x):\n    return 2.0 * x", "2.0", "5.0"),
     "helper": ("def g(x):\n    return 2.0 * x\ndef f(x):\n    return g(x)", "2.0", "5.0"),
+    "enum": (
+        "import enum\nclass K(enum.IntEnum):\n    P = 2\ndef f(x):\n    return x * K.P.value",
+        "P = 2",
+        "P = 5",
+    ),
+    "order of names": (
+        "from collections import namedtuple\nP = namedtuple('P', 'a b')(2.0, 5.0)\n"
+        "def f(x):\n    return x * P.a",
+        "'a b'",
+        "'b a'",
+    ),
+    "overload of a library's function": (
+        "import scipy.special\nfrom numba.extending import overload\n"
+        "@overload(scipy.special.expit)\ndef _expit(x):\n    return lambda x: 2.0 * x\n"
+        "expit = scipy.special.expit\n"
+        "def f(x):\n    return np.array([expit(x[0]), x[1], x[2]])",
+        "2.0",
+        "5.0",
+    ),
+    "overload of a function of a module": (
+        "import types\nfrom numba.extending import overload\nlib = types.ModuleType('lib')\n"
+        "def act(x):\n    return x\nlib.act = act\n"
+        "@overload(act)\ndef _act(x):\n    return lambda x: 2.0 * x\n"
+        "def f(x):\n    return np.array([lib.act(x[0]), x[1], x[2]])",
+        "2.0",
+        "5.0",
+    ),
     "default": ("def f(x, k=2.0):\n    return k * x", "2.0", "5.0"),
     "module": (
         "import types\ncfg = types.ModuleType('cfg')\ncfg.k = 2.0\ndef f(x):\n    return cfg.k * x",
@@ -97,6 +124,61 @@ def test_what_changed_is_compiled_anew(name: str, tmp_path: Path) -> None:
     before, after = ran(tmp_path, source), ran(tmp_path, source.replace(old, new))
     assert before[1][0][0] == 2.0 and after[1][0][0] == 5.0
     assert after[0] > 0
+
+
+def square(v: Any) -> Any:
+    return v * v
+
+
+def cube(v: Any) -> Any:
+    return v * v * v
+
+
+def summed(a: Any, b: Any, c: Any) -> Any:
+    return lambda x: a(x) + 10 * b(x) + 100 * c(x)
+
+
+def reading(value: Any) -> Any:
+    return lambda x: x * value["k"][1]
+
+
+def indexing(value: Any) -> Any:
+    return lambda x: x * value[1]
+
+
+def structured(k: float) -> Any:
+    return np.array((np.array([1.0, k]),), np.dtype([("k", float, 2)]))[()]
+
+
+PAIRS = {
+    "which function is which": (summed(square, cube, square), summed(square, cube, cube)),
+    "records": (reading(structured(2.0)), reading(structured(5.0))),
+    "strided arrays": (
+        indexing(np.array([1.0, 0.0, 2.0])[::2]),
+        indexing(np.array([1.0, 0.0, 5.0])[::2]),
+    ),
+    "kinds of numbers": (lambda x: x * 1 / 2, lambda x: x * 1.5 / 2),
+}
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_functions_that_differ_in_what_they_read(name: str) -> None:
+    """One after the other in one process: the second must not get the code of the first."""
+    x = np.array([3.0])
+    for f in PAIRS[name]:
+        got = di.jacobian(f, di.AutoNumba(), x)
+        np.testing.assert_allclose(got, di.jacobian(f, di.AutoFiniteDiff(), x), rtol=1e-6)
+
+
+@pytest.mark.parametrize("made", [lambda: np.arange(1.0, 11.0)[::2], lambda: np.ones(200_000)])
+def test_arrays_that_numba_would_not_copy_are_frozen_too(made: Any) -> None:
+    table = made()
+    f, expected = indexing(table), table[1]
+    plan = di.prepare_jacobian(f, di.AutoNumba(), np.ones(2))
+    table[:] = 0.0
+    assert plan.execute(np.ones(2))[0, 0] == expected
+    assert di.jacobian(indexing(made()), di.AutoNumba(), np.ones(2))[0, 0] == expected
+    assert di.jacobian(f, di.AutoNumba(), np.ones(2))[0, 0] == 0.0
 
 
 def test_errors_and_threads_are_kept_too(tmp_path: Path) -> None:

@@ -15,10 +15,11 @@ from collections.abc import Callable, Iterator, Sequence
 from types import CellType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any, final
 
+import numpy as np
 from numba import njit
-from numba.core.registry import CPUDispatcher, cpu_target
+from numba.core.registry import CPUDispatcher
 
-from difint.engines.numba.digest import is_library
+from difint.engines.numba.known import is_known, is_library
 from difint.engines.numba.pipeline import USERS_PART
 from difint.engines.numba.source import from_source
 from difint.errors import UnsupportedError, message
@@ -44,6 +45,7 @@ class Adoption:
         checked: indices are compared with the lengths of arrays.
         frozen: what is read besides arguments: ``(name, value)``.
         codes: the code of all functions, with the options of compilation.
+        links: which function is behind each name of one: ``(name, number of the function)``.
     """
 
     def __init__(self, operator: str, fastmath: Any, *, checked: bool = False) -> None:
@@ -52,6 +54,8 @@ class Adoption:
         self.checked = checked
         self.frozen: list[tuple[str, Any]] = []
         self.codes: list[tuple[CodeType, dict[str, Any]]] = []
+        self.links: list[tuple[str, int]] = []
+        self._met: list[Any] = []
         self._done: dict[Any, Any] = {}
 
     @property
@@ -72,17 +76,21 @@ class Adoption:
         return self._builtin(f)
 
     def _function(self, f: FunctionType, given: dict[str, Any]) -> Any:
-        if f in self._done:
-            return self._done[f]
+        key = f, repr([given.get(name) for name in _KEPT])
+        if key in self._done:
+            return self._done[key]
         # Not the name of f's module: kept code imports this one.
         own = {"__builtins__": f.__globals__["__builtins__"], "__name__": __name__}
         cells = tuple(CellType() for _ in f.__closure__ or ())
-        copy = FunctionType(f.__code__, own, f.__name__, f.__defaults__, cells)
+        defaults = tuple(map(_private, f.__defaults__ or ()))
+        copy = FunctionType(f.__code__, own, f.__name__, defaults, cells)
         copy.__kwdefaults__, copy.__qualname__ = f.__kwdefaults__, f.__qualname__
         copy.__module__ = f.__module__
-        self._done[f] = compiled = njit(**options(given, self.fastmath, checked=self.checked))(copy)
+        self._done[key] = compiled = njit(**options(given, self.fastmath, checked=self.checked))(
+            copy
+        )
         self.codes.append((f.__code__, {name: given.get(name) for name in _KEPT}))
-        self.frozen += _defaults(f)
+        self.frozen += _defaults(copy)
         for name in _globals(f.__code__):
             if name in f.__globals__:
                 own[name] = self._inner(name, f.__globals__[name])
@@ -94,12 +102,25 @@ class Adoption:
         """Adopt a function that another one calls; anything else is frozen."""
         callee = isinstance(value, CPUDispatcher | functools.partial)
         if callee or (isinstance(value, FunctionType) and not is_known(value)):
+            self._link(name, value)
             return self.adopt(value)
-        self.frozen.append((name, value))
+        self.frozen.append((name, value := _private(value)))
         return value
+
+    def _link(self, name: str, callee: Any) -> None:
+        """Number callees as they are met, which is in the same order in every process."""
+        if not any(callee is one for one in self._met):
+            self._met.append(callee)
+        self.links.append((name, [callee is one for one in self._met].index(True)))
 
     def _partial(self, f: functools.partial[Any]) -> Any:
         """Write a partial out: its arguments are frozen like those of a closure."""
+        self._link("partial", f.func)
+        f = functools.partial(
+            f.func,
+            *map(_private, f.args),
+            **{name: _private(one) for name, one in f.keywords.items()},
+        )
         inner = self.adopt(f.func)
         whole = inspect.signature(inner.py_func)
         self.frozen += whole.bind_partial(*f.args, **f.keywords).arguments.items()
@@ -145,6 +166,18 @@ def _forwarding(f: functools.partial[Any], rest: list[Any]) -> tuple[str, dict[s
     return f"def partial({', '.join(taken)}):\n    return inner({', '.join(passed)})\n", env
 
 
+_EMBEDDED = 10**6
+"""Bytes of a contiguous array up to which Numba copies it into the code."""
+
+
+def _private(value: Any) -> Any:
+    """Copy an array that Numba would refer to by its address, where its owner may change it."""
+    if type(value) is not np.ndarray:
+        return value
+    contiguous = value.flags.c_contiguous or value.flags.f_contiguous
+    return value if contiguous and value.nbytes <= _EMBEDDED else value.copy()
+
+
 def _defaults(f: FunctionType) -> list[tuple[str, Any]]:
     """List the parameters that a call may leave out, with their values."""
     values = f.__defaults__ or ()
@@ -169,17 +202,6 @@ def _is_value(value: Any) -> bool:
     return not callable(value) and not (
         isinstance(value, ModuleType) and is_library(value.__name__)
     )
-
-
-def is_known(f: Any) -> bool:
-    """Tell whether Numba brings an implementation of a function, or somebody else does."""
-    typing = cpu_target.typing_context
-    typing.refresh()
-    try:
-        typing.resolve_value_type(f)
-    except ValueError:
-        return False
-    return True
 
 
 def _names(code: CodeType) -> Iterator[str]:

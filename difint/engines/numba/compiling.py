@@ -64,7 +64,7 @@ def compiled(operator: str, arrays: Arrays, problem: Problem, batch: int | None 
     function = function.inner if isinstance(function, ContextChange) else function
     if not isinstance(function, DualFunction):
         _refuse(problem)
-    key = operator, batch
+    key = operator, batch, problem.y.shape, problem.y.dtype
     if key not in function.kernels:
         function.kernels[key] = _compile(operator, problem, function, batch)
     made: Compiled = function.kernels[key]
@@ -89,21 +89,23 @@ def _compile(
     made = partial(_swept, operator, problem, function, batch)
     if chosen != "measure" or (sizes := _sizes(operator, problem, batch)) is None:
         door = made(chosen)
-        entry = door.for_python()
+        entry = _in_turn(door, function, door.for_python())
     else:
         doors = [made(size) for size in sizes]
-        entries = [door.for_python() for door in doors]
+        entries = [_in_turn(door, function, door.for_python()) for door in doors]
         calls = [_example(*one, problem, function) for one in zip(doors, entries, strict=True)]
         best = fastest(calls)
         door, entry = doors[best], entries[best]
-    at = door.for_memory() if batch is None else None
-    if function.backend.parallel and door.chunks > 1:
-        entry, at = in_turn(entry), None if at is None else in_turn(at)
+    at = None if batch is not None else _in_turn(door, function, door.for_memory())
     trees = [form.described.structure for form in (problem.x_form, problem.y_form)]
     plain = trees == [None, None] and batch is None
     export = NumbaExport(operator, door, function.contexts, {}) if plain else None
     route = RECIPES[operator].route.format(chunks=door.chunks)
     return _callable(door, (entry, at), function, batch, export, route)
+
+
+def _in_turn(door: Door, function: DualFunction, call: Any) -> Any:
+    return in_turn(call) if function.backend.parallel and door.chunks > 1 else call
 
 
 def _sizes(operator: str, problem: Problem, batch: int | None) -> list[int] | None:
@@ -143,7 +145,7 @@ def _swept(
     sweep = recipe.sweep(shape, function.call, fresh)
     chunks = _chunks(operator, n, count, chunk)
     core = kernels.core(sweep, chunks, parallel=backend.parallel, fastmath=backend.fastmath)
-    key = function.digest.shared(operator, batch, shape)
+    key = function.digest.shared(operator, batch, shape, problem.y.shape, problem.y.dtype)
     return _door(recipe, (core, chunks), problem, function, batch, key)
 
 

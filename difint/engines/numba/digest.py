@@ -22,10 +22,9 @@ import numpy as np
 from llvmlite import binding
 from numba import config
 
-_LIBRARIES = frozenset({"builtins", "math", "cmath", "operator", "numpy", "numba", "scipy"})
-"""Packages whose contents a version number tells."""
+from difint.engines.numba.known import foreign_methods, is_foreign, is_known, is_library
 
-_PLAIN = (type(None), bool, int, float, complex, str, bytes, np.generic, np.dtype)
+_PLAIN = frozenset({type(None), bool, int, float, complex, str, bytes, type(Ellipsis)})
 
 
 @cache
@@ -57,7 +56,7 @@ class Digest:
     """
 
     def __init__(self, names: frozenset[str]) -> None:
-        self.portable = True
+        self.portable = not foreign_methods(names)
         self.held: list[Any] = []
         self._names = names
         self._hash = hashlib.sha256(_machine().encode())
@@ -79,14 +78,20 @@ class Digest:
 
     def _pieces(self, value: Any) -> Iterator[Any]:
         yield type(value).__qualname__
-        if isinstance(value, _PLAIN):
+        if type(value) in _PLAIN:
             yield value
-        elif isinstance(value, np.ndarray) and value.dtype.kind in "biufc":
-            yield from (value.dtype.str, value.shape, value.flags.f_contiguous, value.tobytes())
+        elif type(value) is np.ndarray and not value.dtype.hasobject:
+            dtype, flags = value.dtype, value.flags
+            yield from (repr(dtype), value.shape, flags.c_contiguous, flags.f_contiguous)
+            yield value.tobytes()
+        elif isinstance(value, np.generic) and not value.dtype.hasobject:
+            yield from (repr(value.dtype), value.tobytes())
+        elif isinstance(value, np.dtype):
+            yield repr(value)
         elif isinstance(value, CodeType):
             yield from self._of_code(value)
         elif isinstance(value, tuple | list | set | frozenset):
-            yield len(value)
+            yield from (len(value), getattr(value, "_fields", ()))
             for one in value if isinstance(value, tuple | list) else sorted(value, key=repr):
                 yield from self._pieces(one)
         elif isinstance(value, dict):
@@ -101,6 +106,7 @@ class Digest:
         yield code.co_code
         yield from (code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars)
         yield from (code.co_flags, code.co_argcount, code.co_kwonlyargcount)
+        yield code.co_exceptiontable
         yield from self._pieces(code.co_consts)
 
     def _of_module(self, module: ModuleType) -> Iterator[Any]:
@@ -110,7 +116,8 @@ class Digest:
             return
         self._seen.add(id(module))
         for name in sorted(self._names & vars(module).keys()):
-            if type(vars(module)[name]) is FunctionType:
+            found = vars(module)[name]
+            if type(found) is FunctionType and not is_known(found):
                 continue  # Numba does not call plain functions through a module
             yield name
             yield from self._pieces(vars(module)[name])
@@ -120,23 +127,20 @@ class Digest:
         if isinstance(value, enum.Enum):
             yield from (module, value.name)
             yield from self._pieces(value.value)
-        elif isinstance(value, type):
+        elif isinstance(value, type) and is_library(module):
             yield from (module, value.__qualname__)
-        elif is_library(module) and _is_named(value):
+        elif isinstance(value, type) and issubclass(value, enum.Enum):
+            yield module
+            for member in value:
+                yield from self._pieces(member)
+        elif isinstance(value, type) and issubclass(value, tuple) and "_fields" in vars(value):
+            yield from (module, vars(value)["_fields"])
+        elif is_library(module) and _is_named(value) and not is_foreign(value):
             yield from (module, value.__name__)
-        elif isinstance(value, FunctionType):
-            yield from self._pieces(value.__code__)
-            yield from self._pieces([cell.cell_contents for cell in value.__closure__ or ()])
-            self.portable = False  # what it reads, and who implements it, is not looked into
         else:
             self.portable = False
             self.held.append(value)
             yield id(value)
-
-
-def is_library(module: str) -> bool:
-    """Tell whether a version number tells what a module contains."""
-    return module.partition(".")[0] in _LIBRARIES
 
 
 def _is_named(value: Any) -> bool:

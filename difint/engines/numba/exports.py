@@ -16,7 +16,7 @@ from numba.core import types
 from scipy import LowLevelCallable
 
 from difint.engine import Export
-from difint.engines.numba.buffers import array_at, frozen, single_of
+from difint.engines.numba.buffers import array_at, fitting, frozen, single_of
 from difint.engines.numba.entries import Door, Place, function_text
 from difint.errors import UnsupportedError, message
 from difint.signature import Argument
@@ -66,6 +66,7 @@ class NumbaExport(Export):
         if checks:
             problem = "difint: an argument has another shape than at prepare"
             lines += [f"if {' or '.join(checks)}:", f"    raise ValueError({problem!r})"]
+        lines += self._layout_checks()
         source = function_text("kernel", names, [*lines, *self._lines()])
         return njit(nogil=True, error_model="numpy")(self._written(source, "kernel", {}))
 
@@ -141,6 +142,16 @@ class NumbaExport(Export):
                 texts.append(f"frozen({text})" if fixed else text)
         return names, texts
 
+    def _layout_checks(self) -> list[str]:
+        """Write what refuses arrays that are not contiguous, and an ``out`` that is an input."""
+        flat = [one.name for one in (*self.door.inputs, self.door.out) if one.shape != ()]
+        checks = [f"not fits_{name}({name})" for name in flat]
+        checks += [f"not apart({name}, out)" for name in flat if name != "out" and self._fills]
+        problem = "difint: an array is not contiguous, or out shares memory with an argument"
+        if not checks:
+            return []
+        return [f"if {' or '.join(checks)}:", f"    raise ValueError({problem!r})"]
+
     def _lines(self) -> list[str]:
         """Write the call of the sweep, on vectors of one where there are numbers."""
         lines = [f"{one.name} = one_{one.name}({_initial(one)})" for one in self._singles]
@@ -149,7 +160,9 @@ class NumbaExport(Export):
 
     def _written(self, source: str, name: str, env: dict[str, Any]) -> Any:
         ones = {f"one_{one.name}": single_of(one.ty.dtype) for one in self._singles}
-        return self.door.written(source, name, {"frozen": frozen, **ones, **env})
+        places = [*self.door.inputs, self.door.out]
+        fits = {f"fits_{one.name}": fitting(one.ty, one.shape) for one in places}
+        return self.door.written(source, name, {"frozen": frozen, **ones, **fits, **env})
 
 
 def _initial(place: Place) -> str:

@@ -33,6 +33,9 @@ _FEW = 32
 the loops, and keeps the duals in registers. With more of them only those that change are."""
 
 
+_ANOTHER_SIZE = "difint: f returns another number of entries than at prepare; prepare again"
+
+
 @final
 @dataclass(frozen=True, slots=True)
 class Shape:
@@ -82,6 +85,8 @@ def columns(shape: Shape, call: Any, fresh: Any) -> Callable[..., Any]:
             for i in range(0 if whole else start - chunk, n if whole else start + width):
                 duals[i] = unit_at(lifted(x[i], zero()), i - start)
             row = call(duals, y, arguments)
+            if len(row) != m:
+                raise ValueError(_ANOTHER_SIZE)
             for i in range(m):
                 store_partials(row[i], out, i * n + start, width)
             if c == 0 and lower[0].size > 0:
@@ -113,6 +118,8 @@ def tangents(shape: Shape, call: Any, fresh: Any) -> Callable[..., Any]:
                     dual = with_partial(dual, k, t[(start + k) * n + i])
                 duals[i] = dual
             row = call(duals, y, arguments)
+            if len(row) != m:
+                raise ValueError(_ANOTHER_SIZE)
             for i in range(m):
                 for k in range(width):
                     out[(start + k) * m + i] = partial_at(row[i], k)
@@ -142,6 +149,8 @@ def contractions(shape: Shape, call: Any, fresh: Any) -> Callable[..., Any]:
             for i in range(0 if whole else start - chunk, n if whole else start + width):
                 duals[i] = unit_at(lifted(x[i], zero()), i - start)
             row = call(duals, y, arguments)
+            if len(row) != m:
+                raise ValueError(_ANOTHER_SIZE)
             for b in range(batch):
                 for k in range(width):
                     total = 0.0
@@ -165,6 +174,8 @@ def second(shape: Shape, call: Any, fresh: Any) -> Callable[..., Any]:
         slope = seeded(lifted(x[0], inner()), 0)
         duals[0] = seeded(lifted(slope, zero()), 0)
         row = call(duals, y, arguments)
+        if len(row) != m:
+            raise ValueError(_ANOTHER_SIZE)
         for i in range(m):
             out[i] = partial_at(partial_at(row[i], 0), 0)
         if lower[0].size > 0:
@@ -193,6 +204,8 @@ def products(shape: Shape, call: Any, fresh: Any) -> Callable[..., Any]:
                     one = seeded(one, i - start)
                 duals[i] = with_partial(lifted(one, zero()), 0, t[b * n + i])
             row = call(duals, y, arguments)
+            if len(row) != 1:
+                raise ValueError(_ANOTHER_SIZE)
             for k in range(width):
                 out[b * n + start + k] = partial_at(partial_at(row[0], 0), k)
             if b == 0 and lower[0].size > 0:
@@ -228,6 +241,8 @@ def blocks(shape: Shape, call: Any, fresh: Any) -> Callable[..., Any]:
                         dual = seeded(dual, i - above)
                     duals[i] = dual
                 row = call(duals, y, arguments)
+                if len(row) != 1:
+                    raise ValueError(_ANOTHER_SIZE)
                 for p in range(height):
                     entries = partial_at(row[0], p)
                     for q in range(width):

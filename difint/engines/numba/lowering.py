@@ -191,6 +191,7 @@ def _digest(adoption: Adoption, arguments: tuple[Any, ...], y: Any) -> Digest:
     digest.add(repr(arguments))
     digest.add(None if y is None else (y.shape, y.dtype))
     digest.add(adoption.codes)
+    digest.add(adoption.links)
     digest.add(adoption.frozen)
     return digest
 
