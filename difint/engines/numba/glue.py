@@ -41,8 +41,8 @@ def display(structure: Any, leaves: Sequence[str], env: dict[str, Any]) -> str:
 
 
 def _shown(tree: Any, env: dict[str, Any]) -> str:
-    if isinstance(tree, str):
-        return tree
+    if tree is None or isinstance(tree, str):
+        return str(tree)
     if isinstance(tree, dict):
         return "{" + ", ".join(f"{key!r}: {_shown(one, env)}" for key, one in tree.items()) + "}"
     parts = [_shown(one, env) for one in tree]
