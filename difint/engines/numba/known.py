@@ -46,4 +46,7 @@ def foreign_methods(names: frozenset[str]) -> bool:
 
 def _is_foreign(template: Any) -> bool:
     overload = getattr(template, "_overload_func", None)
-    return overload is not None and overload.__module__.partition(".")[0] not in _NUMBAS
+    if overload is None:
+        return False
+    module = overload.__module__ or overload.__globals__["__name__"]  # Numba has some without
+    return module.partition(".")[0] not in _NUMBAS
