@@ -69,8 +69,9 @@ class Shelf(NullCache):
 
     def save_overload(self, sig: Any, data: Any) -> None:
         """Store compiled code, unless it contains addresses of this process."""
-        place = self._place(sig)
-        if place is None or data.library.has_dynamic_globals or is_recursive(data.library):
+        place, fields = self._place(sig), data._asdict()
+        code = fields["library"]
+        if place is None or code.has_dynamic_globals or is_recursive(code):
             return
         try:
             _store(place, dumps(data._reduce()))

@@ -87,8 +87,9 @@ def _choosing(name: str, library: Any) -> Any:
         def run_pass(self, state: Any) -> bool:
             kinds = state.typemap.values()
             if not any(isinstance(one, types.RecursiveCall) for one in kinds):
-                state.library = library(state.targetctx.codegen(), state.func_id.func_qualname)
-                state.library.enable_object_caching()
+                made = library(state.targetctx.codegen(), state.func_id.func_qualname)
+                made.enable_object_caching()
+                state["library"] = made
             return False
 
     return register_pass(mutates_CFG=False, analysis_only=False)(Choose)

@@ -58,6 +58,7 @@ def explained(lowering: Lowering) -> Iterator[None]:
 
 
 def _told(error: Exception) -> str:
+    # Numba raises these with a text of its own: of types, of what it cannot lower, of bytecode.
     if isinstance(error, NumbaError | NotImplementedError | UnsupportedBytecodeError):
         return str(error)
     if isinstance(error, AttributeError) and "'args'" in str(error):
