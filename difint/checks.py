@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from difint.contexts import Constant, Context
 from difint.errors import ArgumentError, UnsupportedError, message
-from difint.kinds import Kind, Leaf
+from difint.kinds import Kind, Leaf, element_text, kind_of
 from difint.problem import Form
 from difint.signature import Argument, argument
 from difint.trees import Trees
@@ -121,11 +121,15 @@ def _check_one_tangent(
         text = message(
             operator,
             f"{path} does not fit {place}",
-            expected=f"shape {want.shape}, dtype {want.numpy_dtype}",
-            got=f"shape {have.shape}, dtype {have.numpy_dtype}",
-            remedy=f"Pass a tangent like {place}, e.g. numpy.ones_like({place}).",
+            expected=f"shape {want.shape}, dtype {element_text(want.numpy_dtype)}",
+            got=f"shape {have.shape}, dtype {element_text(have.numpy_dtype)}",
+            remedy=f"Pass a tangent like {place}, e.g. {_package(want)}.ones_like({place}).",
         )
         raise ArgumentError(text)
+
+
+def _package(leaf: Leaf) -> str:
+    return {"jax": "jax.numpy", "torch": "torch"}.get(leaf.kind, "numpy")
 
 
 def check_contexts(
@@ -147,14 +151,25 @@ def check_contexts(
             raise ArgumentError(text)
 
 
-def check_caches(operator: str, x: Any, contexts: Sequence[Context], trees: Trees) -> None:
+def _bounds(leaves: Sequence[Any], kinds: tuple[Kind, ...]) -> Iterator[tuple[int, int]]:
+    """List the first and the last address of arrays that can be written to."""
+    for leaf in leaves:
+        kind = kind_of(leaf, kinds)
+        if kind is not None and kind.memory is not None:
+            start, stop = kind.memory.bounds(leaf)
+            yield from [(start, stop)] if start < stop else []
+
+
+def check_caches(
+    operator: str, x: Any, contexts: Sequence[Context], trees: Trees, kinds: tuple[Kind, ...]
+) -> None:
     """Refuse caches that share memory with ``x``: ``f`` would overwrite it."""
-    mine = [leaf for leaf in trees.flatten(x)[0] if isinstance(leaf, np.ndarray)]
+    mine = list(_bounds(trees.flatten(x)[0], kinds))
     for position, context in enumerate(contexts):
         if isinstance(context, Constant):
             continue
-        leaves = [leaf for leaf in trees.flatten(context.value)[0] if isinstance(leaf, np.ndarray)]
-        if any(np.may_share_memory(one, leaf) for one in mine for leaf in leaves):
+        its = list(_bounds(trees.flatten(context.value)[0], kinds))
+        if any(start < last and first < stop for start, stop in mine for first, last in its):
             text = message(
                 operator,
                 f"context {position}, a {type(context).__name__}, overlaps x in memory",
@@ -175,8 +190,7 @@ def refuse_missing_tangent(operator: str) -> None:
 
 
 def _expected_kinds(kinds: tuple[Kind, ...]) -> str:
-    words = {"python": "a Python scalar", "numpy": "a NumPy array", "jax": "a jax.Array"}
-    return " or ".join(words.get(kind.name, kind.name) for kind in reversed(kinds))
+    return " or ".join(kind.article or kind.name for kind in reversed(kinds))
 
 
 def check_differentiable(operator: str, one: Argument, kinds: tuple[Kind, ...]) -> None:
@@ -204,13 +218,14 @@ def is_floating(leaf: Leaf) -> bool:
     if isinstance(leaf.dtype, type):
         return leaf.dtype is float
     dtype = leaf.dtype
-    return isinstance(dtype, np.dtype) and (dtype.kind == "f" or "float" in dtype.name)
+    return (isinstance(dtype, np.dtype) and dtype.kind == "f") or "float" in element_text(dtype)
 
 
 def _refuse_dtype(operator: str, path: str, leaf: Leaf) -> None:
     scalar = isinstance(leaf.dtype, type)
     complexes = leaf.dtype is complex or "complex" in str(leaf.dtype)
-    convert = f"float({path})" if scalar else f"{path}.astype(float)"
+    array = f"{path}.to(torch.float64)" if leaf.kind == "torch" else f"{path}.astype(float)"
+    convert = f"float({path})" if scalar else array
     if complexes:
         convert = f"{path}.real and {path}.imag as two real arguments"
     constant = "; what is not differentiated goes into Constant(...)" if path[0] == "x" else ""

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from typing import Any, final
 
 import numpy as np
-from numpy import may_share_memory as may_share
 
 from difint.errors import ArgumentError, message
-from difint.kinds import Leaf
+from difint.kinds import NUMPY, Kind, Leaf, Memory, element_text, filled_kind, kind_of
 from difint.problem import Form, single
 from difint.trees import Trees
 
@@ -29,6 +28,8 @@ class Delivery:
         primal: ``(x, [t,] *contexts) -> y``, where ``full`` does not bring the value; else
             ``None``.
         trees: how arguments are taken apart.
+        kinds: the kinds of arguments.
+        write: ``(target, value) -> None``: fills an array of the user's with an engine's.
     """
 
     operator: str
@@ -38,11 +39,13 @@ class Delivery:
     y_form: Form | None
     primal: Callable[..., Any] | None
     trees: Trees
+    kinds: tuple[Kind, ...]
+    write: Callable[[Any, Any], None]
 
     def deliver(self, args: tuple[Any, ...], out: Any, y: Any, *, full: bool) -> Any:
         """Run on unwrapped arguments that fit; fill ``out`` and ``y`` where they are given."""
         if y is None and not full and self._fits(out, args):
-            out[...] = np.asarray(self.kernel(*args))
+            self.write(out, self.kernel(*args))
             return out
         self.check(args, out, y)
         return self.run(args, out, y, full=full)
@@ -50,13 +53,14 @@ class Delivery:
     def _fits(self, out: Any, args: tuple[Any, ...]) -> bool:
         """Tell whether ``out`` is the plain case that needs no further check."""
         form = self.forms[-1]
-        if type(out) is not np.ndarray or form.unpack is not single:
+        if form.unpack is not single:
             return False
         leaf = form.leaves[0]
-        if out.shape != leaf.shape or out.dtype != leaf.dtype:
+        memory = filled_kind(leaf).memory
+        if memory is None or not memory.plain(out, leaf):
             return False
-        apart = all([type(arg) is np.ndarray and not may_share(out, arg) for arg in args])
-        return apart and out.flags.writeable
+        kind, near = type(out), memory.near
+        return all([type(arg) is kind and not near(out, arg) for arg in args])
 
     def run(self, args: tuple[Any, ...], out: Any, y: Any, *, full: bool) -> Any:
         """Do what ``deliver`` does, after its checks."""
@@ -66,10 +70,18 @@ class Delivery:
         if y is not None and self.primal is None:
             targets[0] = y
         elif y is not None and self.primal is not None:
-            y[...] = self.primal(*args)
+            self.write(y, self.primal(*args))
         forms = self.forms[len(self.forms) - len(parts) :]
-        done = tuple(map(hand_over, forms, parts, targets))
+        done = tuple(map(self._hand_over, forms, parts, targets))
         return done if full else done[-1]
+
+    def _hand_over(self, form: Form, part: Any, target: Any) -> Any:
+        """Turn a kernel's result into the user's, fresh or in ``target``."""
+        if target is None:
+            return part if form.leave is None else form.leave(part)
+        for into, leaf in zip(form.unpack(target), form.spread(part), strict=True):
+            self.write(into, leaf)
+        return target
 
     def check(self, args: tuple[Any, ...], out: Any, y: Any) -> None:
         """Refuse an ``out`` or a ``y`` that cannot be filled."""
@@ -83,10 +95,9 @@ class Delivery:
         except ValueError as error:
             expected, got = f"the structure of the result, {error}", type(out).__name__
             self._refuse("out", "has another structure than the result", expected, got)
-        inputs = [*self._arrays(args), *([] if y is None else [y])]
         for target, leaf in zip(targets, form.leaves, strict=True):
-            self._check_target("out", target, leaf, inputs)
-            inputs.append(target)
+            self._check_target("out", target, leaf)
+        self._check_apart("out", targets, [*self._arrays(args), *([] if y is None else [y])])
 
     def _check_y(self, y: Any, args: tuple[Any, ...]) -> None:
         if self.y_form is None:
@@ -96,29 +107,51 @@ class Delivery:
                 remedy="Leave y= out: it is for plans of functions f(y, x, ...), not of one point.",
             )
             raise ArgumentError(text)
-        self._check_target("y", y, self.y_form.leaves[0], self._arrays(args))
+        self._check_target("y", y, self.y_form.leaves[0])
+        self._check_apart("y", [y], list(self._arrays(args)))
 
-    def _check_target(self, name: str, target: Any, leaf: Leaf, inputs: Iterable[Any]) -> None:
-        dtype = leaf.numpy_dtype
-        if not isinstance(target, np.ndarray):
-            remedy = f"Pass a NumPy array, or leave {name}= out for a fresh result."
-            self._refuse(
-                name, "cannot be filled", f"a NumPy array {_array(leaf)}", _got(target), remedy
-            )
-        if target.shape != leaf.shape or target.dtype != dtype:
-            got = f"{target.dtype}[{','.join(map(str, target.shape))}]"
-            self._refuse(name, "does not fit the result", _array(leaf), got)
-        if not target.flags.writeable:
-            self._refuse(name, "is read-only", "a writeable array", "a read-only one")
-        for other in inputs:
-            if np.may_share_memory(target, other) and np.shares_memory(target, other):
-                problem = "overlaps an argument, or another result, in memory"
-                self._refuse(name, problem, "memory of its own", "memory shared with it")
+    def _check_target(self, name: str, target: Any, leaf: Leaf) -> None:
+        kind = filled_kind(leaf)
+        assert kind.memory is not None, "what is filled has memory"
+        if not kind.owns(target) or np.isscalar(target):
+            remedy = f"Pass {kind.article}, or leave {name}= out for a fresh result."
+            expected = f"{kind.article} {_array(leaf)}"
+            self._refuse(name, "cannot be filled", expected, _got(target), remedy)
+        have = kind.leaf(target)
+        if have.shape != leaf.shape or have.dtype != leaf.numpy_dtype:
+            self._refuse(name, "does not fit the result", _array(leaf), _array(have))
+        if leaf.kind == kind.name and have.device != leaf.device:
+            self._refuse(name, "is on another device than the result", str(leaf), str(have))
+        locked = kind.memory.locked(target)
+        if locked:
+            self._refuse(name, f"is {locked}", "a writeable array", f"a {locked} one")
+
+    def _check_apart(self, name: str, targets: Sequence[Any], others: Sequence[Any]) -> None:
+        """Refuse targets that share memory with each other, or with arguments."""
+        memory = [self._bounds(one) for one in (*targets, *others)]
+        order = sorted(range(len(memory)), key=lambda i: memory[i])
+        for place, i in enumerate(order):
+            for j in order[place + 1 :]:
+                if memory[j][0] >= memory[i][1]:
+                    break
+                one, other = (self._span((*targets, *others)[k]) for k in (i, j))
+                if min(i, j) < len(targets) and np.shares_memory(one, other):
+                    problem = "overlaps an argument, or another result, in memory"
+                    self._refuse(name, problem, "memory of its own", "memory shared with it")
+
+    def _bounds(self, array: Any) -> tuple[int, int]:
+        memory = _memory_of(array, self.kinds)
+        return (0, 0) if memory is None else memory.bounds(array)
+
+    def _span(self, array: Any) -> Any:
+        memory = _memory_of(array, self.kinds)
+        assert memory is not None, "what overlaps has memory"
+        return memory.span(array)
 
     def _refuse(self, name: str, problem: str, expected: str, got: str, remedy: str = "") -> None:
         plain = name == "out" and self.forms[-1].unpack is single
         leaf = self.forms[-1].leaves[0] if plain else None
-        make = f"Pass {name}=numpy.empty({leaf.shape}, '{leaf.numpy_dtype}')." if leaf else ""
+        make = f"Pass {name}={_new(leaf)}." if leaf else ""
         remedy = remedy or make or f"Pass {name}= as at prepare, in memory of its own."
         text = message(
             self.operator, f"{name} {problem}", expected=expected, got=got, remedy=remedy
@@ -126,22 +159,27 @@ class Delivery:
         raise ArgumentError(text)
 
     def _arrays(self, args: Sequence[Any]) -> Iterator[Any]:
+        """List the arguments' leaves whose memory can change."""
         for arg in args:
             leaves = [arg] if type(arg) is np.ndarray else self.trees.flatten(arg)[0]
-            yield from (leaf for leaf in leaves if isinstance(leaf, np.ndarray))
+            yield from (leaf for leaf in leaves if _memory_of(leaf, self.kinds) is not None)
 
 
-def hand_over(form: Form, part: Any, target: Any) -> Any:
-    """Turn a kernel's result into the user's, fresh or in ``target``."""
-    if target is None:
-        return part if form.leave is None else form.leave(part)
-    for into, leaf in zip(form.unpack(target), form.spread(part), strict=True):
-        into[...] = np.asarray(leaf)
-    return target
+def _memory_of(array: Any, kinds: tuple[Kind, ...]) -> Memory | None:
+    kind = NUMPY if type(array) is np.ndarray else kind_of(array, kinds)
+    return None if kind is None else kind.memory
 
 
 def _array(leaf: Leaf) -> str:
-    return f"{leaf.numpy_dtype}[{','.join(map(str, leaf.shape))}]"
+    return f"{element_text(leaf.numpy_dtype)}[{','.join(map(str, leaf.shape))}]"
+
+
+def _new(leaf: Leaf) -> str:
+    """Write the code that makes an array to fill."""
+    memory = filled_kind(leaf).memory
+    assert memory is not None, "what is filled has memory"
+    dtype = element_text(leaf.numpy_dtype)
+    return memory.make.format(shape=leaf.shape, dtype=dtype, device=leaf.device)
 
 
 def _got(target: Any) -> str:

@@ -16,8 +16,11 @@ import abc
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from operator import methodcaller
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, final
+
+import numpy as np
 
 from difint.kinds import Kind
 from difint.trees import Trees
@@ -70,6 +73,14 @@ class Traces:
     compilations: int = 0
 
 
+def _write(target: Any, value: Any) -> None:
+    target[...] = np.asarray(value)
+
+
+def _nothing(kernel: Callable[..., Any]) -> str:
+    return ""
+
+
 @final
 @dataclass(frozen=True, slots=True)
 class Arrays:
@@ -104,7 +115,10 @@ class Arrays:
         basis: ``(like, start, stop)`` -> the unit tangents of these entries, stacked.
         batch: ``(apply, seeds) -> (y, rows)``: applies to stacked seeds, a raveled result a row.
         each: ``(apply, tangents) -> (y, results)``: applies to each of a tuple.
+        write: ``(target, value) -> None``: fills an array of the user's with a value.
+        tell: says in a few words what a compiled kernel is and what making it cost.
         watch: a context in which a ``Traces`` counts what the library traces and compiles.
+        space: ``value -> namespace``: the array API that takes such values.
         chunk: how many seeds are held at once; ``None`` for all.
     """
 
@@ -131,6 +145,9 @@ class Arrays:
     batch: Callable[[Apply, Any], tuple[Any, Any]]
     each: Callable[[Apply, tuple[Any, ...]], tuple[Any, tuple[Any, ...]]]
     watch: Callable[[], AbstractContextManager[Traces]]
+    write: Callable[[Any, Any], None] = _write
+    tell: Callable[[Callable[..., Any]], str] = _nothing
+    space: Callable[[Any], Any] = methodcaller("__array_namespace__")
     chunk: int | None = None
 
 

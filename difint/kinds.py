@@ -1,4 +1,4 @@
-"""Kinds of values: NumPy arrays, JAX arrays, Python scalars; told apart without imports."""
+"""Kinds of values: NumPy and JAX arrays, PyTorch tensors, Python scalars; told apart without imports."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class Leaf:
     def __str__(self) -> str:
         if isinstance(self.dtype, type):
             return _type_name(self.dtype)
-        text = f"{self.dtype}[{','.join(map(str, self.shape))}]"
+        text = f"{element_text(self.dtype)}[{','.join(map(str, self.shape))}]"
         if self.kind == "numpy":
             return text
-        where = "traced" if self.traced else _device_name(self.device)
+        where = "traced" if self.traced else _DEVICE_NAMES[self.kind](self.device)
         return f"{text} ({self.kind}{', ' + where if where else ''})"
 
     @property
@@ -46,9 +46,8 @@ class Leaf:
 
     @property
     def numpy_dtype(self) -> np.dtype[Any]:
-        """The dtype as NumPy writes it; of a Python float, float64."""
-        dtype: np.dtype[Any] = np.dtype(self.dtype)
-        return dtype
+        """The dtype as NumPy writes it; of a Python float, float64; what NumPy lacks, as it is."""
+        return _as_dtype(self.dtype)
 
     def like(self, other: Leaf) -> bool:
         """Tell whether a value that is ``other`` may stand where this one was prepared."""
@@ -62,14 +61,51 @@ def _as_dtype(dtype: Any) -> Any:
     return np.dtype(dtype) if isinstance(dtype, type) else dtype
 
 
+def element_text(dtype: Any) -> str:
+    """Write a dtype, whatever its library: ``float32``, ``bfloat16``."""
+    return str(dtype).removeprefix("torch.")
+
+
 def _type_name(cls: type) -> str:
     module = cls.__module__.partition(".")[0]
     return cls.__qualname__ if module == "builtins" else f"{module}.{cls.__qualname__}"
 
 
-def _device_name(sharding: Any) -> str:
+def _sharding_name(sharding: Any) -> str:
     devices = () if sharding is None else sorted(sharding.device_set, key=lambda d: d.id)
     return "+".join(f"{device.platform}:{device.id}" for device in devices)
+
+
+def _device_name(device: Any) -> str:
+    return "" if device is None else str(device)
+
+
+_DEVICE_NAMES: dict[str, Callable[[Any], str]] = {"jax": _sharding_name, "torch": _device_name}
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """How values of a kind are filled, as ``out=`` and ``y=``.
+
+    Attributes:
+        article: what messages call such a value: ``a NumPy array``.
+        make: the code of a new one, with ``{shape}``, ``{dtype}`` and ``{device}`` to fill in.
+        locked: says why a value cannot be written to; ``""`` if it can.
+        plain: ``(value, leaf)``: tells quickly whether a value is exactly like ``leaf``, and can
+            be filled. It may say no to a rare form that can be filled all the same.
+        near: tells quickly whether two values may share memory.
+        bounds: the first address of a value's memory, and the first one after it.
+        span: a NumPy array at the same addresses, to compare them alone.
+    """
+
+    article: str
+    make: str
+    locked: Callable[[Any], str]
+    plain: Callable[[Any, Leaf], bool]
+    near: Callable[[Any, Any], bool]
+    bounds: Callable[[Any], tuple[int, int]]
+    span: Callable[[Any], np.ndarray[Any, Any]]
 
 
 @final
@@ -84,6 +120,8 @@ class Kind:
         key: reads off a value, at C speed, what the guard compares; ``None`` where the type
             says all.
         wait: returns when a value is computed; ``None`` where every value always is.
+        memory: how values are filled; ``None`` where they never change.
+        article: what messages call a value of this kind.
     """
 
     name: str
@@ -91,6 +129,8 @@ class Kind:
     leaf: Callable[[Any], Leaf]
     key: Callable[[Any], Callable[[Any], Any] | None]
     wait: Callable[[Any], Any] | None = None
+    memory: Memory | None = None
+    article: str = ""
 
 
 def describe(value: Any, kinds: tuple[Kind, ...]) -> Leaf:
@@ -154,8 +194,148 @@ def device_count() -> int:
     return sum(backend.device_count() for backend in backends().values())
 
 
-_numpy_key = attrgetter("shape", "dtype")
+def _numpy_locked(value: Any) -> str:
+    return "" if value.flags.writeable else "read-only"
 
-PYTHON = Kind("python", _python_owns, _python_leaf, lambda value: None)
-NUMPY = Kind("numpy", _numpy_owns, _numpy_leaf, lambda value: _numpy_key)
-JAX = Kind("jax", _jax_owns, _jax_leaf, _jax_key, methodcaller("block_until_ready"))
+
+def _numpy_plain(value: Any, leaf: Leaf) -> bool:
+    if type(value) is not np.ndarray or value.shape != leaf.shape or value.dtype != leaf.dtype:
+        return False
+    return value.flags.writeable
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _torch_owns(value: Any) -> bool:
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(value, torch.Tensor)
+
+
+def torch_dtype_name(dtype: Any) -> Any:
+    """Write a dtype of PyTorch as NumPy's, where NumPy has it."""
+    known = _TORCH_DTYPES.get(str(dtype))
+    return dtype if known is None else known
+
+
+_TORCH_DTYPES = {
+    f"torch.{name}": np.dtype(name)
+    for name in (
+        *("float64", "float32", "float16", "complex128", "complex64", "bool"),
+        *("int64", "int32", "int16", "int8", "uint64", "uint32", "uint16", "uint8"),
+    )
+}
+
+
+def _torch_leaf(value: Any) -> Leaf:
+    return Leaf("torch", tuple(value.shape), torch_dtype_name(value.dtype), value.device)
+
+
+def _torch_locked(value: Any) -> str:
+    repeated = any(n > 1 and s == 0 for n, s in zip(value.shape, value.stride(), strict=True))
+    return "one that holds an entry in several places (expand)" if repeated else ""
+
+
+def _torch_plain(value: Any, leaf: Leaf) -> bool:
+    if not _torch_owns(value) or value.shape != leaf.shape or value.device != leaf.device:
+        return False
+    return torch_dtype_name(value.dtype) == leaf.dtype and value.is_contiguous()
+
+
+def _torch_bounds(value: Any) -> tuple[int, int]:
+    start = value.data_ptr()
+    if value.is_contiguous():
+        return start, start + value.nbytes
+    steps = zip(value.shape, value.stride(), strict=True)
+    last = sum((n - 1) * step for n, step in steps) if value.numel() else -1
+    return start, start + (last + 1) * value.element_size()
+
+
+def _torch_near(one: Any, other: Any) -> bool:
+    start, stop = _torch_bounds(one)
+    first, last = _torch_bounds(other)
+    return bool(start < last and first < stop)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class _Addresses:
+    """The addresses of a tensor's entries, as NumPy reads them; never their numbers."""
+
+    __array_interface__: dict[str, Any]
+
+
+def _torch_span(value: Any) -> np.ndarray[Any, Any]:
+    size = value.element_size()
+    interface = {
+        "version": 3,
+        "data": (value.data_ptr() or 1, True),
+        "shape": tuple(value.shape),
+        "strides": tuple(step * size for step in value.stride()),
+        "typestr": f"|V{size}",
+    }
+    return np.asarray(_Addresses(interface))
+
+
+def _torch_wait(value: Any) -> Any:
+    if value.is_cuda:
+        sys.modules["torch"].cuda.synchronize(value.device)
+    return value
+
+
+_numpy_key = attrgetter("shape", "dtype")
+_torch_key = attrgetter("shape", "dtype", "device")
+
+_NUMPY_MEMORY = Memory(
+    article="a NumPy array",
+    make="numpy.empty({shape}, '{dtype}')",
+    locked=_numpy_locked,
+    plain=_numpy_plain,
+    near=np.may_share_memory,
+    bounds=np.lib.array_utils.byte_bounds,
+    span=_same,
+)
+_TORCH_MEMORY = Memory(
+    article="a torch.Tensor",
+    make="torch.empty({shape}, dtype=torch.{dtype}, device='{device}')",
+    locked=_torch_locked,
+    plain=_torch_plain,
+    near=_torch_near,
+    bounds=_torch_bounds,
+    span=_torch_span,
+)
+
+PYTHON = Kind("python", _python_owns, _python_leaf, lambda value: None, article="a Python scalar")
+NUMPY = Kind(
+    "numpy",
+    _numpy_owns,
+    _numpy_leaf,
+    lambda value: _numpy_key,
+    memory=_NUMPY_MEMORY,
+    article="a NumPy array",
+)
+JAX = Kind(
+    "jax",
+    _jax_owns,
+    _jax_leaf,
+    _jax_key,
+    wait=methodcaller("block_until_ready"),
+    article="a jax.Array",
+)
+TORCH = Kind(
+    "torch",
+    _torch_owns,
+    _torch_leaf,
+    lambda value: _torch_key,
+    wait=_torch_wait,
+    memory=_TORCH_MEMORY,
+    article="a torch.Tensor",
+)
+
+_FILLED = {"torch": TORCH}
+
+
+def filled_kind(leaf: Leaf) -> Kind:
+    """Get the kind of the arrays that hold a result: NumPy's where its own never change."""
+    return _FILLED.get(leaf.kind, NUMPY)

@@ -6,13 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, final
 
-import numpy as np
-
 from difint.checks import refuse_traced
 from difint.contexts import unwrap
 from difint.delivery import Delivery
 from difint.engine import Arrays, Compiled, Export, Unfit
 from difint.errors import ArgumentError, UnsupportedError, message
+from difint.problem import single
 from difint.signature import Signature
 
 
@@ -233,10 +232,11 @@ class Plan:
             step_in_memory: Callable[[], Any] | None = self._compiled.bind(values, out)
             if step_in_memory is not None:
                 return step_in_memory
-        if y is None and type(out) is np.ndarray:
+        if y is None and out is not None and form.unpack is single:
+            write = self._delivery.write
 
             def step() -> Any:
-                out[...] = np.asarray(kernel(*values))
+                write(out, kernel(*values))
                 return out
 
             return step
@@ -289,7 +289,8 @@ class Plan:
 
     def _check_memory(self) -> None:
         first = self._signature.arguments[0]
-        if any(leaf.kind == "numpy" for leaf in first.leaves):
+        kinds = {kind.name for kind in self._arrays.kinds if kind.memory is not None}
+        if any(leaf.kind in kinds for leaf in first.leaves):
             return
         text = message(
             self.info.operator,

@@ -76,7 +76,8 @@ def prepare(
         kernel, full, primal, route = make(operator, engine, stage, once=once, strict=strict)
     forms = _forms(operator, stage, arrays)
     y_form = None if y is None or same_point else stage.problem.y_form
-    delivery = Delivery(operator.name, kernel, full, forms, y_form, primal, arrays.trees)
+    reading = arrays.trees, arrays.kinds, arrays.write
+    delivery = Delivery(operator.name, kernel, full, forms, y_form, primal, *reading)
     lead = ["x"] if operator.tangent is None else ["x", "t"]
     fixed = slice(1, 2) if same_point else slice(None)
     signature = make_signature(
@@ -133,7 +134,7 @@ def _lower(
     described = argument("x", x, arrays.trees, arrays.kinds)
     check_point(operator, described, arrays.kinds)
     check_contexts(name, contexts, arrays.trees, arrays.kinds)
-    check_caches(name, x, contexts, arrays.trees)
+    check_caches(name, x, contexts, arrays.trees, arrays.kinds)
     check_function(name, f, 1 + len(contexts), y, engine.inplace)
     tree = operator.y == "any"
     problem = arrays.lower(Lowering(name, f, described, x, contexts, y, tree))

@@ -10,7 +10,7 @@ from numpy import float64, ndarray
 
 from difint.contexts import Context
 from difint.errors import ArgumentError, PreparationMismatchError, message
-from difint.kinds import Kind, Leaf, describe, kind_of
+from difint.kinds import Kind, Leaf, describe, element_text, kind_of
 from difint.trees import Trees
 
 
@@ -337,10 +337,17 @@ def _conversion(one: Argument, want: Leaf, have: Leaf) -> str:
     if have.kind and want.shape != have.shape:
         return f"{again}, or pass one of shape {want.shape}."
     if want.kind != have.kind:
-        how = {"numpy": f"numpy.asarray({name}, numpy.{want.dtype})"}
-        how["jax"] = f"jax.numpy.asarray({name}, jax.numpy.{want.dtype})"
-        return f"{again}, or convert it: {how.get(want.kind, 'to ' + want.kind)}."
+        return f"{again}, or convert it: {_CONVERSIONS[want.kind].format(name, element_text(want.dtype))}."
     if want.dtype != have.dtype:
-        module = {"numpy": "numpy", "jax": "jax.numpy"}.get(want.kind, want.kind)
-        return f"{again}, or convert it: {name}.astype({module}.{want.dtype})."
+        dtype = element_text(want.dtype)
+        change = {"numpy": "astype(numpy.{})", "torch": "to(torch.{})"}
+        how = change.get(want.kind, "astype(jax.numpy.{})").format(dtype)
+        return f"{again}, or convert it: {name}.{how}."
     return f"{again}, or move it to {want}."
+
+
+_CONVERSIONS = {
+    "numpy": "numpy.asarray({}, numpy.{})",
+    "jax": "jax.numpy.asarray({}, jax.numpy.{})",
+    "torch": "torch.asarray({}, dtype=torch.{})",
+}
