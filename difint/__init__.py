@@ -12,6 +12,7 @@ from difint.backends import (
     AutoFiniteDiff,
     AutoJax,
     AutoNumba,
+    AutoTorch,
     Backend,
     PrimitiveOnly,
     SecondOrder,
@@ -25,6 +26,7 @@ from difint.errors import (
     PreparationMismatchError,
     UnsupportedError,
 )
+from difint.modules import ModuleLoss
 from difint.operators.derivative import (
     DerivativePlan,
     derivative,
@@ -91,6 +93,7 @@ __all__ = [
     "AutoFiniteDiff",
     "AutoJax",
     "AutoNumba",
+    "AutoTorch",
     "Backend",
     "BackendUnavailableError",
     "Cache",
@@ -102,6 +105,7 @@ __all__ = [
     "HessianPlan",
     "HvpPlan",
     "JacobianPlan",
+    "ModuleLoss",
     "PackageUnavailableError",
     "Plan",
     "PlanInfo",

@@ -10,7 +10,7 @@ import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from numbers import Real
-from typing import Any, ClassVar, Literal, final
+from typing import Any, ClassVar, Literal, TypeVar, final
 
 from difint.engine import Engine
 from difint.errors import ArgumentError, UnsupportedError, message, unavailable
@@ -119,6 +119,32 @@ def check_choice(where: str, name: str, value: Any, choices: tuple[Any, ...]) ->
             remedy=f"Pass {name}={choices[0]!r}.",
         )
         raise ArgumentError(text)
+
+
+def check_size(where: str, size: Any, default: str, *others: str) -> None:
+    """Require a ``chunk_size`` that is a positive integer, or one of ``others``."""
+    if (type(size) is int and size > 0) or size in others:
+        return
+    text = message(
+        where,
+        "chunk_size is not a size",
+        expected=", ".join(["a positive integer", *map(repr, others)]) + ", or None",
+        got=repr(size),
+        remedy=f"Leave chunk_size= out for {default}.",
+    )
+    raise ArgumentError(text)
+
+
+_Moded = TypeVar("_Moded", "AutoJax", "AutoTorch")
+
+
+def of_one_mode(backend: _Moded, mode: Mode) -> _Moded:
+    """Return a backend that has a mode in forward or in reverse mode alone."""
+    if backend.mode in (None, mode):
+        return replace(backend, mode=mode)
+    remedy = f"Start from {replace(backend, mode=None)!r}."
+    problem = f"{backend!r} has no {mode} mode"
+    raise UnsupportedError(message(f"{mode}_counterpart", problem, remedy=remedy))
 
 
 @final
@@ -241,12 +267,7 @@ class AutoJax(Backend):
 
     def counterpart(self, mode: Mode) -> AutoJax:
         """Return the backend that does the same in forward or in reverse mode alone."""
-        if self.mode in (None, mode):
-            return replace(self, mode=mode)
-        remedy = f"Start from {replace(self, mode=None)!r}."
-        raise UnsupportedError(
-            message(f"{mode}_counterpart", f"{self!r} has no {mode} mode", remedy=remedy)
-        )
+        return of_one_mode(self, mode)
 
 
 @final
@@ -284,23 +305,71 @@ class AutoNumba(Backend):
         check_choice("AutoNumba", "mode", self.mode, (None, "forward"))
         check_choice("AutoNumba", "parallel", self.parallel, (False, True))
         check_choice("AutoNumba", "fastmath", self.fastmath, (False, True))
-        size = self.chunk_size
-        whole = isinstance(size, int) and not isinstance(size, bool) and size > 0
-        if not whole and size not in (None, "measure"):
-            text = message(
-                "AutoNumba",
-                "chunk_size is not a size",
-                expected="a positive integer, 'measure', or None",
-                got=repr(size),
-                remedy="Leave chunk_size= out for what suits this machine.",
-            )
-            raise ArgumentError(text)
+        if self.chunk_size is not None:
+            check_size("AutoNumba", self.chunk_size, "what suits this machine", "measure")
 
     def engine(self) -> Engine:
         """Return the engine's record."""
         module = self._import("numba", "difint.engines.numba")
         engine: Engine = module.engine(self)
         return engine
+
+
+@final
+@dataclass(frozen=True, slots=True, repr=False)
+class AutoTorch(Backend):
+    """Differentiate with PyTorch: a graph that is traced once for each plan, compiled or not.
+
+    ``f`` is written with PyTorch's functions; it may work in place on its own tensors. A graph
+    freezes what ``f`` captured, and takes no branch on a tensor's value: that is refused.
+
+    Args:
+        mode: ``"forward"`` or ``"reverse"`` to use one primitive alone; ``None`` for the better.
+        compile: ``"graph"``, the operations of the derivative, called one by one; ``"eager"``, ``f``
+            called as it is, whatever Python it contains; ``"inductor"``, compiled by a C++ compiler
+            in seconds; ``"aot"``, compiled to a package on disk in some ten seconds, which later
+            processes load in milliseconds, without a compiler.
+        chunk_size: how many seeds of a Jacobian or Hessian go through at once; ``None`` for all.
+
+    Raises:
+        ArgumentError: an unknown mode or way to compile, or a size that is not positive.
+    """
+
+    mode: Mode | None = None
+    compile: Literal["eager", "graph", "inductor", "aot"] = "graph"
+    chunk_size: int | None = None
+
+    package: ClassVar[str] = "torch"
+    extra: ClassVar[str] = "torch"
+
+    def __post_init__(self) -> None:
+        check_choice("AutoTorch", "mode", self.mode, (None, "forward", "reverse"))
+        ways = ("graph", "eager", "inductor", "aot")
+        check_choice("AutoTorch", "compile", self.compile, ways)
+        if self.chunk_size is not None:
+            check_size("AutoTorch", self.chunk_size, "all seeds at once")
+
+    @classmethod
+    def candidates(cls) -> tuple[Backend, ...]:
+        """List graphs, and calls as they are."""
+        return cls(), cls("forward"), cls("reverse"), cls(compile="eager")
+
+    def gaps(self) -> Mapping[str, str]:
+        """Say what it cannot differentiate: what a graph would freeze."""
+        gaps = {"complex x": _NO_COMPLEX}
+        if self.compile != "eager":
+            gaps["branch on values"] = "refused: a graph would keep one branch; torch.where has both"
+        return gaps
+
+    def engine(self) -> Engine:
+        """Return the engine's record."""
+        module = self._import("torch", "difint.engines.torch")
+        engine: Engine = module.engine(self)
+        return engine
+
+    def counterpart(self, mode: Mode) -> AutoTorch:
+        """Return the backend that does the same in forward or in reverse mode alone."""
+        return of_one_mode(self, mode)
 
 
 @final
@@ -405,5 +474,5 @@ class PrimitiveOnly(Backend):
         return replace(engine, **kept, native={}, compiled={}, inner=inner)
 
 
-BACKENDS: tuple[type[Backend], ...] = (AutoFiniteDiff, AutoJax, AutoNumba)
+BACKENDS: tuple[type[Backend], ...] = (AutoFiniteDiff, AutoJax, AutoNumba, AutoTorch)
 """The backends that differentiate by themselves, for listings."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from difint.contexts import Constant, Context
 from difint.errors import ArgumentError, UnsupportedError, message
-from difint.kinds import Kind, Leaf, element_text, kind_of
+from difint.kinds import Kind, Leaf, element_text, memory_of
 from difint.problem import Form
 from difint.signature import Argument, argument
 from difint.trees import Trees
@@ -154,9 +154,9 @@ def check_contexts(
 def _bounds(leaves: Sequence[Any], kinds: tuple[Kind, ...]) -> Iterator[tuple[int, int]]:
     """List the first and the last address of arrays that can be written to."""
     for leaf in leaves:
-        kind = kind_of(leaf, kinds)
-        if kind is not None and kind.memory is not None:
-            start, stop = kind.memory.bounds(leaf)
+        memory = memory_of(leaf, kinds)
+        if memory is not None:
+            start, stop = memory.bounds(leaf)
             yield from [(start, stop)] if start < stop else []
 
 

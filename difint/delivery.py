@@ -9,7 +9,7 @@ from typing import Any, final
 import numpy as np
 
 from difint.errors import ArgumentError, message
-from difint.kinds import NUMPY, Kind, Leaf, Memory, element_text, filled_kind, kind_of
+from difint.kinds import Kind, Leaf, element_text, filled_kind, memory_of
 from difint.problem import Form, single
 from difint.trees import Trees
 
@@ -140,11 +140,11 @@ class Delivery:
                     self._refuse(name, problem, "memory of its own", "memory shared with it")
 
     def _bounds(self, array: Any) -> tuple[int, int]:
-        memory = _memory_of(array, self.kinds)
+        memory = memory_of(array, self.kinds)
         return (0, 0) if memory is None else memory.bounds(array)
 
     def _span(self, array: Any) -> Any:
-        memory = _memory_of(array, self.kinds)
+        memory = memory_of(array, self.kinds)
         assert memory is not None, "what overlaps has memory"
         return memory.span(array)
 
@@ -162,12 +162,7 @@ class Delivery:
         """List the arguments' leaves whose memory can change."""
         for arg in args:
             leaves = [arg] if type(arg) is np.ndarray else self.trees.flatten(arg)[0]
-            yield from (leaf for leaf in leaves if _memory_of(leaf, self.kinds) is not None)
-
-
-def _memory_of(array: Any, kinds: tuple[Kind, ...]) -> Memory | None:
-    kind = NUMPY if type(array) is np.ndarray else kind_of(array, kinds)
-    return None if kind is None else kind.memory
+            yield from (leaf for leaf in leaves if memory_of(leaf, self.kinds) is not None)
 
 
 def _array(leaf: Leaf) -> str:

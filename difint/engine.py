@@ -97,6 +97,8 @@ class Arrays:
         matrix: the form of a matrix result: ``(problem, leaf) -> Form``.
         compile: ``(kernel, args, strict=...) -> kernel``, for arguments like ``args``; with
             ``args=None`` for a kernel that runs once.
+        compile_both: ``(kernel, full, args, strict=...) -> (kernel, full)``: compiles the kernel of
+            a result and the one with the lower orders; ``None`` to compile each.
         attach: ``(kernel, apply, t, strict=...) -> (t -> kernel(apply, t))``, compiled: for
             same-point plans.
         sealed: the names of the kinds of which trees are checked by strict compiled kernels
@@ -146,6 +148,7 @@ class Arrays:
     each: Callable[[Apply, tuple[Any, ...]], tuple[Any, tuple[Any, ...]]]
     watch: Callable[[], AbstractContextManager[Traces]]
     write: Callable[[Any, Any], None] = _write
+    compile_both: Callable[..., tuple[Callable[..., Any], Callable[..., Any]]] | None = None
     tell: Callable[[Callable[..., Any]], str] = _nothing
     space: Callable[[Any], Any] = methodcaller("__array_namespace__")
     chunk: int | None = None
@@ -223,6 +226,8 @@ class Engine:
             that it can work within any other engine's arrays.
         complexifies: it calls ``f`` with complex numbers, which another engine's derivative
             does not take.
+        pullback_cost: how many pushforwards one pullback costs; the direction of a Jacobian
+            follows from it.
         inner: the engine of the inner derivative in second-order operators, and of first-order
             operators; ``None`` for this one.
     """
@@ -237,4 +242,8 @@ class Engine:
     second_accuracy: float | None = None
     black_box: bool = False
     complexifies: bool = False
+    # A pullback keeps or recomputes the primal's intermediate results and runs them backwards:
+    # about twice the work of a pushforward (Griewank and Walther, Evaluating Derivatives, 2008,
+    # ch. 4).
+    pullback_cost: float = 2.0
     inner: Engine | None = None

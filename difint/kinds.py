@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from operator import attrgetter, methodcaller
 from typing import Any, final
 
@@ -91,6 +92,7 @@ class Memory:
     Attributes:
         article: what messages call such a value: ``a NumPy array``.
         make: the code of a new one, with ``{shape}``, ``{dtype}`` and ``{device}`` to fill in.
+        copy: a value of its own memory.
         locked: says why a value cannot be written to; ``""`` if it can.
         plain: ``(value, leaf)``: tells quickly whether a value is exactly like ``leaf``, and can
             be filled. It may say no to a rare form that can be filled all the same.
@@ -101,6 +103,7 @@ class Memory:
 
     article: str
     make: str
+    copy: Callable[[Any], Any]
     locked: Callable[[Any], str]
     plain: Callable[[Any, Leaf], bool]
     near: Callable[[Any, Any], bool]
@@ -213,6 +216,7 @@ def _torch_owns(value: Any) -> bool:
     return torch is not None and isinstance(value, torch.Tensor)
 
 
+@cache
 def torch_dtype_name(dtype: Any) -> Any:
     """Write a dtype of PyTorch as NumPy's, where NumPy has it."""
     known = _TORCH_DTYPES.get(str(dtype))
@@ -232,15 +236,20 @@ def _torch_leaf(value: Any) -> Leaf:
     return Leaf("torch", tuple(value.shape), torch_dtype_name(value.dtype), value.device)
 
 
+def _torch_copy(value: Any) -> Any:
+    return value.detach().clone()
+
+
 def _torch_locked(value: Any) -> str:
     repeated = any(n > 1 and s == 0 for n, s in zip(value.shape, value.stride(), strict=True))
     return "one that holds an entry in several places (expand)" if repeated else ""
 
 
 def _torch_plain(value: Any, leaf: Leaf) -> bool:
-    if not _torch_owns(value) or value.shape != leaf.shape or value.device != leaf.device:
+    if type(value) is not sys.modules["torch"].Tensor or value.shape != leaf.shape:
         return False
-    return torch_dtype_name(value.dtype) == leaf.dtype and value.is_contiguous()
+    same = value.device == leaf.device and torch_dtype_name(value.dtype) == leaf.dtype
+    return bool(same and value.is_contiguous())
 
 
 def _torch_bounds(value: Any) -> tuple[int, int]:
@@ -290,6 +299,7 @@ _torch_key = attrgetter("shape", "dtype", "device")
 _NUMPY_MEMORY = Memory(
     article="a NumPy array",
     make="numpy.empty({shape}, '{dtype}')",
+    copy=methodcaller("copy"),
     locked=_numpy_locked,
     plain=_numpy_plain,
     near=np.may_share_memory,
@@ -299,6 +309,7 @@ _NUMPY_MEMORY = Memory(
 _TORCH_MEMORY = Memory(
     article="a torch.Tensor",
     make="torch.empty({shape}, dtype=torch.{dtype}, device='{device}')",
+    copy=_torch_copy,
     locked=_torch_locked,
     plain=_torch_plain,
     near=_torch_near,
@@ -339,3 +350,9 @@ _FILLED = {"torch": TORCH}
 def filled_kind(leaf: Leaf) -> Kind:
     """Get the kind of the arrays that hold a result: NumPy's where its own never change."""
     return _FILLED.get(leaf.kind, NUMPY)
+
+
+def memory_of(value: Any, kinds: tuple[Kind, ...]) -> Memory | None:
+    """Get how a value is filled; ``None`` if it never changes, or is of none of the kinds."""
+    kind = NUMPY if type(value) is np.ndarray else kind_of(value, kinds)
+    return None if kind is None else kind.memory

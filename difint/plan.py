@@ -26,6 +26,7 @@ class PlanInfo:
         signature: what ``execute`` requires of its arguments.
         result: shape and dtype of the result.
         route: how the operator is obtained, e.g. ``pushforward × 3``.
+        program: what ``execute`` runs, and what making it cost, where that is not Python as it is.
         frozen: what ``f`` reads besides its arguments, by name, where the plan keeps the values
             that it had at prepare.
         prepare_seconds: what prepare took, in seconds.
@@ -36,6 +37,7 @@ class PlanInfo:
     signature: str
     result: str
     route: str
+    program: str
     frozen: tuple[str, ...]
     prepare_seconds: float
 
@@ -247,6 +249,7 @@ class Plan:
     def __repr__(self) -> str:
         info = self.info
         parts = [f"{info.signature} -> {info.result}", info.backend, info.route]
+        parts += [info.program] if info.program else []
         parts += [f"frozen: {', '.join(info.frozen)}"] if info.frozen else []
         parts.append(f"prepared in {info.prepare_seconds * 1e3:.3g} ms")
         return f"{type(self).__name__}({'; '.join(parts)})"

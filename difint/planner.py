@@ -8,8 +8,6 @@ from functools import partial
 from time import perf_counter
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from difint.backends import Backend, check_backend
 from difint.checks import (
     check_caches,
@@ -23,7 +21,7 @@ from difint.checks import (
 from difint.contexts import Context
 from difint.delivery import Delivery
 from difint.engine import Arrays, Compiled, Engine
-from difint.kinds import Leaf
+from difint.kinds import Leaf, memory_of
 from difint.operator import Operator
 from difint.plan import PlanInfo
 from difint.primitives import inner_engine
@@ -35,7 +33,6 @@ from difint.signature import (
     make_signature,
     summary,
 )
-from difint.trees import Trees
 
 
 def prepare(
@@ -91,7 +88,7 @@ def prepare(
     )
     seconds = perf_counter() - start
     result = _result_summary(forms[-1], stage.batch)
-    told = (operator.name, repr(backend), str(signature), result, route)
+    told = (operator.name, repr(backend), str(signature), result, route, arrays.tell(kernel))
     info = PlanInfo(*told, stage.problem.frozen, seconds)
     stage.problem.source.release()
     direct = None if compiled is None or any(stage.enter) else compiled
@@ -137,7 +134,7 @@ def _lower(
     check_caches(name, x, contexts, arrays.trees, arrays.kinds)
     check_function(name, f, 1 + len(contexts), y, engine.inplace)
     tree = operator.y == "any"
-    problem = arrays.lower(Lowering(name, f, described, x, contexts, y, tree))
+    problem = arrays.lower(Lowering(name, f, described, x, contexts, y, tree, operator.order))
     check_y(operator, problem.y_form.described)
     values = tuple(context.value for context in contexts)
     enter: tuple[Any, ...] = (problem.x_form.enter,)
@@ -176,15 +173,18 @@ def _free(
             return built, route
         return _at_tangent(arrays, built, stage.batch, stage.like, value=value), route
 
-    def finish(function: Callable[..., Any]) -> Callable[..., Any]:
-        compiled = arrays.compile(function, None if once else stage.args, strict=strict)
-        return _entering(compiled, stage.enter)
+    def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+        return arrays.compile(function, None if once else stage.args, strict=strict)
 
-    result, route = kernel(value=False)
-    full, _ = kernel(value=True)
+    (result, route), (full, _) = kernel(value=False), kernel(value=True)
+    if arrays.compile_both is None or once:
+        made = compiled(result), compiled(full)
+    else:
+        made = arrays.compile_both(result, full, stage.args, strict=strict)
     wanted = problem.source.y is not None and operator.parts[0] != "y"
-    primal = finish(_primal(operator, problem)) if wanted else None
-    return finish(result), finish(full), primal, route
+    primal = compiled(_primal(operator, problem)) if wanted else None
+    finished = [one and _entering(one, stage.enter) for one in (*made, primal)]
+    return finished[0], finished[1], finished[2], route
 
 
 def _compiled(operator: Operator, engine: Engine, stage: _Stage) -> Compiled | None:
@@ -230,9 +230,9 @@ def _fixed(
 ) -> _Kernels:
     """Make the kernels of a same-point plan: what depends on the point is done here."""
     arrays, (x, t, *values) = engine.arrays, stage.args
-    problem = _private_caches(stage.problem, arrays.trees)
+    problem = _private_caches(stage.problem, arrays)
     at, route = operator.build(engine, problem, value=True, reuse=True)
-    point = (_copied(arrays.trees, value) for value in (x, *values))
+    point = (_copied(arrays, value) for value in (x, *values))
     apply = arrays.compile(at, None)(*point)
 
     def finish(kernel: Callable[..., Any]) -> Callable[..., Any]:
@@ -246,19 +246,22 @@ def _fixed(
     return finish(lambda *args: full(*args)[-1]), finish(full), None, route
 
 
-def _copied(trees: Trees, value: Any) -> Any:
+def _copied(arrays: Arrays, value: Any) -> Any:
     """Copy what the caller may change later."""
-    leaves, structure = trees.flatten(value)
-    copies = [leaf.copy() if isinstance(leaf, np.ndarray) else leaf for leaf in leaves]
-    return trees.unflatten(structure, copies)
+    leaves, structure = arrays.trees.flatten(value)
+    memories = [memory_of(leaf, arrays.kinds) for leaf in leaves]
+    pairs = zip(leaves, memories, strict=True)
+    return arrays.trees.unflatten(
+        structure, [leaf if memory is None else memory.copy(leaf) for leaf, memory in pairs]
+    )
 
 
-def _private_caches(problem: Problem, trees: Trees) -> Problem:
+def _private_caches(problem: Problem, arrays: Arrays) -> Problem:
     """Give every call its own caches: the plan's are shared between threads."""
     written = problem.source.written
     if not any(written):
         return problem
-    return replace(problem, call=ContextChange(problem.call, partial(_copied, trees), written))
+    return replace(problem, call=ContextChange(problem.call, partial(_copied, arrays), written))
 
 
 def _entering(

@@ -94,6 +94,7 @@ class Lowering:
         y: the example output of an in-place ``f``; ``None`` if ``f`` returns, or after
             ``release``.
         tree: ``f`` may return a tree.
+        order: the order of the operator.
         written: for each context, whether ``f`` may write to it.
     """
 
@@ -104,6 +105,7 @@ class Lowering:
     contexts: tuple[Context, ...]
     y: Any
     tree: bool
+    order: int = 1
     written: tuple[bool, ...] = field(init=False)
 
     def __post_init__(self) -> None:

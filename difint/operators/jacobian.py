@@ -13,11 +13,6 @@ from difint.planner import prepare
 from difint.problem import Problem
 from difint.sweep import count, sweep
 
-# A pullback keeps or recomputes the primal's intermediate results and runs them backwards: about
-# twice the work of a pushforward (Griewank and Walther, Evaluating Derivatives, 2008, ch. 4).
-_PULLBACK_COST = 2
-
-
 @final
 class JacobianPlan(Plan):
     """A prepared Jacobian: ``execute(x, *contexts)`` is the matrix ``J[i, j] = dy_i / dx_j``."""
@@ -115,7 +110,7 @@ def lower(engine: Engine, problem: Problem, *, value: bool) -> tuple[Kernel, str
     """Sweep a basis of ``x`` forward or of ``y`` back, whichever costs less."""
     arrays = engine.arrays
     columns, rows = count(arrays, problem.x), count(arrays, problem.y)
-    forward = engine.pullback is None or columns <= _PULLBACK_COST * rows
+    forward = engine.pullback is None or columns <= engine.pullback_cost * rows
     if engine.pushforward is not None and forward:
         push = engine.pushforward(arrays, problem, value=value)
 

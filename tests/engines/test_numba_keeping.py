@@ -215,16 +215,3 @@ def test_damaged_files_are_compiled_anew(tmp_path: Path) -> None:
 def test_without_a_directory_it_works(directory: str) -> None:
     compilations, result = ran(directory, "def f(x):\n    return 2.0 * x")
     assert compilations > 0 and result[0][0] == 2.0
-
-
-def test_old_files_go_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from difint.engines.numba import keeping
-
-    monkeypatch.setattr(keeping, "_MOST", 10)
-    for i in range(10):
-        (tmp_path / f"{i}.numba").touch()
-        os.utime(tmp_path / f"{i}.numba", (1000 + i, 1000 + i))
-    os.utime(tmp_path / "0.numba")
-    keeping._store(tmp_path / "new.numba", b"code")
-    kept = {file.stem for file in tmp_path.iterdir()}
-    assert kept == {"0", "new", *map(str, range(3, 10))}

@@ -8,37 +8,25 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import os
 import pickle
 import secrets
-from collections.abc import Sequence
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Any, final
 
-import platformdirs
 from numba.core.bytecode import FunctionIdentity
 from numba.core.caching import NullCache
 from numba.core.compiler import CompileResult
 from numba.core.serialize import dumps
 
+from difint import keeping
 from difint.engines.numba.linking import is_recursive
 
-_VARIABLE = "DIFINT_CACHE_DIR"
 _MOST = 1000
 """Files that are kept: those that were not used for longest go first."""
 
 # Numba tells symbols of one name apart by a number that counts from 1 in every process: code from
 # another process would bring symbols that mean something else here.
 FunctionIdentity._unique_ids = itertools.count(secrets.randbits(60))
-
-
-def directory() -> Path | None:
-    """Find where compiled code is kept; ``None`` if the user wants none kept."""
-    chosen = os.environ.get(_VARIABLE)
-    if chosen is None:
-        return platformdirs.user_cache_path("difint")
-    return Path(chosen) if chosen else None
 
 
 @final
@@ -59,7 +47,7 @@ class Shelf(NullCache):
             return None
         try:
             data = pickle.loads(place.read_bytes())
-            os.utime(place)
+            keeping.touch(place)
             target_context.refresh()
             return CompileResult._rebuild(target_context, *data)
         except FileNotFoundError:
@@ -74,30 +62,14 @@ class Shelf(NullCache):
         if place is None or code.has_dynamic_globals or is_recursive(code):
             return
         try:
-            _store(place, dumps(data._reduce()))
+            keeping.store(place, dumps(data._reduce()), _MOST)
         except Exception:  # a full disk, a constant that cannot be pickled: nothing is kept
             return
 
     def _place(self, sig: Any) -> Path | None:
-        within = directory()
+        within = keeping.directory()
         name = hashlib.sha256(f"{self._key} {sig}".encode()).hexdigest()
         return None if within is None else within / f"{name}.numba"
-
-
-def _store(place: Path, content: bytes) -> None:
-    """Write a file at once, so that no process reads half of it; drop what is old."""
-    place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with NamedTemporaryFile(dir=place.parent, suffix=".part", delete=False) as file:
-        file.write(content)
-    Path(file.name).replace(place)
-    _drop(list(place.parent.glob("*.numba")))
-
-
-def _drop(files: Sequence[Path]) -> None:
-    if len(files) <= _MOST:
-        return
-    for old in sorted(files, key=lambda file: file.stat().st_mtime)[: len(files) - _MOST * 9 // 10]:
-        old.unlink(missing_ok=True)
 
 
 def compiled_as(dispatcher: Any, signature: Any, key: str | None) -> Any:

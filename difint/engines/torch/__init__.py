@@ -1,0 +1,69 @@
+"""PyTorch: both primitives, traced to a graph once a plan, and run with little around it."""
+
+from __future__ import annotations
+
+from functools import cache, partial
+from typing import TYPE_CHECKING
+
+from difint.engine import Arrays, Engine
+from difint.engines.torch import arrays as ops
+from difint.engines.torch.compiling import attach, compile_both, compile_kernel, tell
+from difint.engines.torch.lowering import KINDS, lower, matrix
+from difint.engines.torch.primitives import hvp, pullback, pushforward
+from difint.engines.torch.watching import watch
+from difint.host_lowering import identity
+from difint.trees import PYTHON_TREES
+
+if TYPE_CHECKING:
+    from difint.backends import AutoTorch
+
+# Measured: the derivatives of small operations are fewer backwards than forwards.
+_PULLBACK_COST = 0.99
+
+
+@cache
+def _arrays(mode: str, chunk: int | None) -> Arrays:
+    """Make the record of array operations; one for each way of compiling."""
+    return Arrays(
+        name="torch",
+        kinds=KINDS,
+        trees=PYTHON_TREES,
+        lower=partial(lower, mode != "eager"),
+        matrix=matrix,
+        compile=partial(compile_kernel, mode),
+        attach=partial(attach, mode),
+        sealed=frozenset,
+        asynchronous=False,
+        traceable=False,
+        settle=identity,
+        copy=ops.copy,
+        one=ops.one,
+        ravel=ops.ravel,
+        unravel=ops.unravel,
+        inner=ops.inner,
+        cast=ops.cast,
+        transpose=ops.transpose,
+        concatenate=ops.concatenate,
+        basis=ops.basis,
+        batch=ops.batch,
+        each=ops.each,
+        watch=watch,
+        compile_both=partial(compile_both, mode) if mode == "aot" else None,
+        write=ops.write,
+        tell=tell,
+        space=ops.space,
+        chunk=chunk,
+    )
+
+
+def engine(backend: AutoTorch) -> Engine:
+    """Make the engine's record."""
+    both = backend.mode is None
+    return Engine(
+        arrays=_arrays(backend.compile, backend.chunk_size),
+        pushforward=None if backend.mode == "reverse" else pushforward,
+        pullback=None if backend.mode == "forward" else pullback,
+        native={"hvp": partial(hvp, backend.compile != "eager")} if both else {},
+        inplace=True,
+        pullback_cost=_PULLBACK_COST,
+    )

@@ -1,0 +1,81 @@
+"""AOTInductor: a graph as a shared library in a package on disk, for this process and the next."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import torch
+from torch.fx import GraphModule
+
+import difint
+from difint import keeping
+from difint.engines.torch.inductor import compiling
+from difint.text import duration
+
+_MOST = 200
+"""Packages that are kept: each is a megabyte or two."""
+
+
+def package(
+    module: GraphModule, examples: Sequence[torch.Tensor]
+) -> tuple[Callable[[Any], Any], str]:
+    """Load the package of a simplified graph, or compile it: ``run(tensors) -> results``."""
+    start, place = perf_counter(), _place(module, examples)
+    found = place.exists()
+    if not found:
+        with compiling("aot"):
+            _compile(module, examples, place)
+    run = _loaded(place)
+    how = "loaded" if found else "compiled"
+    return run, f"{how} in {duration(perf_counter() - start)}: {place}"
+
+
+def _compile(module: GraphModule, examples: Sequence[torch.Tensor], place: Path) -> None:
+    from torch._inductor import aoti_compile_and_package
+
+    exported = torch.export.export(module, tuple(examples), strict=False)
+    place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=place.parent) as folder:
+        made = aoti_compile_and_package(exported, package_path=f"{folder}/{place.name}")
+        Path(made).replace(place)
+    keeping.drop_old(place.parent, f"*{place.suffix}", _MOST)
+
+
+def _loaded(place: Path) -> Callable[[Any], Any]:
+    # The loader itself: aoti_load_package would import the compiler first, which takes a second.
+    loader = torch._C._aoti.AOTIModelPackageLoader(str(place), "model", False, 1, -1)
+    keeping.touch(place)
+    run: Callable[[Any], Any] = loader.boxed_run
+    return run
+
+
+def _place(module: GraphModule, examples: Sequence[torch.Tensor]) -> Path:
+    """Name a package after all that its code depends on, so that it never grows stale."""
+    forms = [(list(one.shape), one.stride(), str(one.dtype), str(one.device)) for one in examples]
+    versions = torch.__version__, difint.__version__, torch.backends.cpu.get_cpu_capability()
+    devices = sorted({_hardware(one) for one in examples})
+    threads = torch.get_num_threads()
+    text = json.dumps([module.code, forms, versions, devices, threads], default=str)
+    name = hashlib.sha256(text.encode()).hexdigest()
+    folder = keeping.directory() or _temporary()
+    return folder / f"{name[:32]}.pt2"
+
+
+def _hardware(tensor: torch.Tensor) -> str:
+    return torch.cuda.get_device_name(tensor.device) if tensor.is_cuda else "cpu"
+
+
+_FOLDERS: list[Any] = []
+
+
+def _temporary() -> Path:
+    """Make a folder for this process, where the user wants nothing kept."""
+    if not _FOLDERS:
+        _FOLDERS.append(tempfile.TemporaryDirectory(prefix="difint-"))
+    return Path(_FOLDERS[0].name)

@@ -1,0 +1,86 @@
+"""Entering: the user's arguments as tensors, NumPy's memory shared where it can be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from difint.engines.torch.arrays import flatten, unflatten
+
+
+def from_numpy(array: Any) -> torch.Tensor:
+    """Make a tensor on a NumPy array's memory; on a copy's where PyTorch cannot have it."""
+    if type(array) is np.ndarray and array.flags.writeable:
+        try:
+            return torch.from_numpy(array)
+        except ValueError:  # a negative stride, or one that is no multiple of the item's size
+            pass
+    return torch.from_numpy(np.array(array))
+
+
+def _from_number(dtype: Any) -> Callable[[Any], torch.Tensor]:
+    def convert(number: Any) -> torch.Tensor:
+        return torch.from_numpy(np.array(number, dtype))
+
+    return convert
+
+
+def number_dtype(x: Sequence[torch.Tensor], number: Any) -> Any:
+    """Get the dtype of a Python number beside ``x``: it widens nothing, as in PyTorch."""
+    if type(number) is not float:
+        return np.dtype(type(number))
+    floats = {one.dtype for one in x}
+    narrow = floats and torch.float64 not in floats
+    return np.dtype(np.float32 if narrow else np.float64)
+
+
+def _contiguous(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.contiguous().resolve_neg()
+
+
+def converter(leaf: Any, x: Sequence[torch.Tensor]) -> Callable[[Any], torch.Tensor]:
+    """Get what turns values like ``leaf`` into contiguous tensors."""
+    if isinstance(leaf, torch.Tensor):
+        return _contiguous
+    if isinstance(leaf, np.ndarray):
+        return lambda value: from_numpy(value).contiguous()
+    if isinstance(leaf, np.generic):
+        return from_numpy
+    return _from_number(number_dtype(x, leaf))
+
+
+def private(value: Any) -> Any:
+    """Turn every array into a tensor of its own memory; numbers stay numbers."""
+
+    def convert(leaf: Any) -> Any:
+        if isinstance(leaf, torch.Tensor):
+            return leaf.detach().clone()
+        if isinstance(leaf, np.ndarray | np.generic):
+            return torch.from_numpy(np.array(leaf))
+        return leaf
+
+    leaves, structure = flatten(value)
+    return unflatten(structure, [convert(leaf) for leaf in leaves])
+
+
+def shared(value: Any) -> Any:
+    """Turn every array into a tensor, of the same memory where that can be; numbers stay."""
+
+    def convert(leaf: Any) -> Any:
+        if isinstance(leaf, torch.Tensor):
+            plain = leaf.detach()
+            # What was made in inference mode cannot be kept for a derivative.
+            return plain.clone() if plain.is_inference() else plain
+        return from_numpy(leaf) if isinstance(leaf, np.ndarray | np.generic) else leaf
+
+    leaves, structure = flatten(value)
+    return unflatten(structure, [convert(leaf) for leaf in leaves])
+
+
+def as_tensors(value: Any, x: Sequence[torch.Tensor]) -> Any:
+    """Turn every leaf, numbers too, into a contiguous tensor."""
+    leaves, structure = flatten(value)
+    return unflatten(structure, [converter(leaf, x)(leaf) for leaf in leaves])

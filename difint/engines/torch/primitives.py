@@ -1,0 +1,243 @@
+"""The two primitives, and the Hessian-vector product, by PyTorch's autograd and by ``torch.func``.
+
+``torch.autograd.grad`` takes every function that autograd takes, custom ones of the old style
+too, at the least cost; ``torch.func`` nests. So operators of first order use the one for pullbacks,
+and those of second order the other.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, final
+
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from difint.engine import Apply, Arrays, At
+from difint.engines.torch.arrays import cast, flatten, mapped, unflatten
+from difint.engines.torch.entering import as_tensors, private, shared
+from difint.engines.torch.state import settled
+from difint.problem import Problem
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class AtPoint:
+    """An ``apply`` at a point that is kept.
+
+    Attributes:
+        apply: what it does.
+        again: makes it anew, so that a trace sees all of its operations.
+    """
+
+    apply: Apply
+    again: Callable[[], Apply]
+
+    def __call__(self, t: Any) -> tuple[Any, Any]:
+        """Apply to a tangent."""
+        return self.apply(t)
+
+
+def _staged(stage: Callable[..., Apply], reuse: bool) -> At:
+    """Make ``at``; where it is reused, let it tell how it was made."""
+    if not reuse:
+        return stage
+
+    def at(x: Any, *contexts: Any) -> Apply:
+        return AtPoint(stage(x, *contexts), lambda: stage(x, *contexts))
+
+    return at
+
+
+def pushforward(arrays: Arrays, problem: Problem, *, value: bool, reuse: bool = False) -> At:
+    """Build the JVP, by forward mode."""
+
+    def stage(x: Any, *contexts: Any) -> Apply:
+        flat, leaves = _flat(problem, x, contexts)
+
+        def apply(t: Any) -> tuple[Any, Any]:
+            tangents = tuple(flatten(t)[0])
+            ys, results = torch.func.jvp(flat.call, leaves, tangents)
+            return (flat.rebuild(ys) if value else None), flat.rebuild(results)
+
+        return apply
+
+    return _staged(stage, reuse)
+
+
+def pullback(arrays: Arrays, problem: Problem, *, value: bool, reuse: bool = False) -> At:
+    """Build the VJP, by reverse mode; what it keeps is computed once a point."""
+    nests = problem.source.order > 1
+    return _staged(_nesting_pullback(problem, value) if nests else _pullback(problem, value), reuse)
+
+
+def _pullback(problem: Problem, value: bool) -> Callable[..., Apply]:
+    def stage(x: Any, *contexts: Any) -> Apply:
+        x = _recorded(x)
+        with torch.enable_grad():
+            y = problem.call(x, *contexts)
+        kept = _detached(y) if value else None
+
+        def apply(t: Any) -> tuple[Any, Any]:
+            return kept, pulled(y, x, t)
+
+        return apply
+
+    return stage
+
+
+def _nesting_pullback(problem: Problem, value: bool) -> Callable[..., Apply]:
+    def stage(x: Any, *contexts: Any) -> Apply:
+        flat, leaves = _flat(problem, x, contexts)
+        ys, pull = torch.func.vjp(flat.call, *leaves)
+
+        def apply(t: Any) -> tuple[Any, Any]:
+            result = unflatten(flatten(x)[1], pull(tuple(flatten(t)[0])))
+            return (flat.rebuild(ys) if value else None), result
+
+        return apply
+
+    return stage
+
+
+def _recorded(x: Any) -> Any:
+    """Make leaves of a graph of these values."""
+    return mapped(lambda leaf: leaf.detach().requires_grad_(), x)
+
+
+def _detached(value: Any) -> Any:
+    return mapped(torch.Tensor.detach, value)
+
+
+def pulled(y: Any, x: Any, t: Any, *, create_graph: bool = False) -> Any:
+    """Pull ``t`` back from ``y`` to ``x``, through the graph between them."""
+    leaves, structure = flatten(x)
+    pairs = [(one, s) for one, s in zip(flatten(y)[0], flatten(t)[0], strict=True)]
+    pairs = [(one, s) for one, s in pairs if one.requires_grad]
+    if not pairs:
+        return mapped(torch.zeros_like, _detached(x))
+    ys, ts = zip(*pairs, strict=True)
+    results = torch.autograd.grad(
+        ys,
+        leaves,
+        ts,
+        retain_graph=True,
+        create_graph=create_graph,
+        allow_unused=True,
+        materialize_grads=True,
+    )
+    return unflatten(structure, results)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class _Flat:
+    """A function of tuples of tensors.
+
+    Attributes:
+        call: ``(*leaves) -> leaves of y``.
+        rebuild: the leaves of ``y`` as ``y``.
+    """
+
+    call: Callable[..., tuple[Any, ...]]
+    rebuild: Callable[[Sequence[Any]], Any]
+
+
+def _flat(problem: Problem, x: Any, contexts: tuple[Any, ...]) -> tuple[_Flat, tuple[Any, ...]]:
+    leaves, structure = flatten(cast(x, problem.x))
+    form = flatten(problem.y)[1]
+
+    def call(*leaves: Any) -> tuple[Any, ...]:
+        return tuple(flatten(problem.call(unflatten(structure, leaves), *contexts))[0])
+
+    return _Flat(call, lambda values: unflatten(form, values)), tuple(leaves)
+
+
+def forward_over_reverse(problem: Problem) -> Callable[..., Apply]:
+    """Build the Hessian-vector product as the pushforward of the gradient."""
+
+    def stage(x: Any, *contexts: Any) -> Apply:
+        flat, leaves = _flat(problem, x, contexts)
+        structure = flatten(x)[1]
+
+        def gradient(*leaves: Any) -> tuple[Any, ...]:
+            (y,), pull = torch.func.vjp(flat.call, *leaves)
+            result: tuple[Any, ...] = pull((torch.ones_like(y),))
+            return result
+
+        def apply(t: Any) -> tuple[Any, Any]:
+            parts = torch.func.jvp(gradient, leaves, tuple(flatten(t)[0]))
+            first, second = (unflatten(structure, part) for part in parts)
+            return first, second
+
+        return apply
+
+    return stage
+
+
+def double_backward(problem: Problem) -> Callable[..., Apply]:
+    """Build the Hessian-vector product as the pullback of the gradient, by symmetry."""
+
+    def stage(x: Any, *contexts: Any) -> Apply:
+        x = _recorded(x)
+        with torch.enable_grad():
+            y = problem.call(x, *contexts)
+            gradient = pulled(y, x, mapped(torch.ones_like, y), create_graph=True)
+
+        def apply(t: Any) -> tuple[Any, Any]:
+            return _detached(gradient), pulled(gradient, x, t)
+
+        return apply
+
+    return stage
+
+
+_WAYS = {
+    True: (forward_over_reverse, double_backward),
+    False: (double_backward, forward_over_reverse),
+}
+
+
+def hvp(traced: bool, arrays: Arrays, problem: Problem, *, value: bool, reuse: bool = False) -> At:
+    """Build the Hessian-vector product in the first way that works for the function.
+
+    In a graph forward over reverse has fewer operations and holds less; called as it is, double
+    backward costs less, for ``torch.func`` is dear.
+    """
+    first, second = (build(problem) for build in _WAYS[traced])
+    better = works(first, problem) or not works(second, problem)
+    return _staged(first if better else second, reuse)
+
+
+def works(stage: Callable[..., Apply], problem: Problem) -> bool:
+    """Try a way on tensors without numbers: not every operation has every derivative.
+
+    Where ``f`` needs the numbers nothing is known, and the way is taken to work.
+    """
+    source = problem.source
+    mode = FakeTensorMode(allow_non_fake_inputs=True)
+
+    def fake(value: Any) -> Any:
+        leaves, structure = flatten(value)
+        tensors = [mode.from_tensor(one) if isinstance(one, torch.Tensor) else one for one in leaves]
+        return unflatten(structure, tensors)
+
+    x = as_tensors(private(source.x), ())
+    values = [fake(shared(context.value)) for context in source.contexts]
+    try:
+        with settled(), mode, warnings.catch_warnings(action="ignore"):
+            point = fake(x)
+            stage(point, *values)(mapped(torch.ones_like, point))
+    except NotImplementedError:
+        return False
+    except RuntimeError as error:
+        return not any(text in str(error) for text in _MISSING)
+    except Exception:
+        return True
+    return True
+
+
+_MISSING = ("is not implemented", "not supported", "setup_context", "does not support it")
+"""What PyTorch says where an operation has no derivative of the kind that is asked for."""

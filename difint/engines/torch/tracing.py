@@ -1,0 +1,186 @@
+"""Tracing: a kernel as a graph of operations, seen on tensors that hold no numbers.
+
+A tensor without numbers has no truth: a branch on one is noticed, where a trace on real tensors
+would keep the branch that it happened to take.
+"""
+
+from __future__ import annotations
+
+import operator
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, final
+
+import torch
+from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException
+from torch._ops import OpOverload
+from torch.fx import GraphModule, Node
+from torch.fx.experimental.proxy_tensor import make_fx
+from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
+
+from difint.engines.torch.arrays import flatten, unflatten
+from difint.engines.torch.lowering import refuse_writing
+from difint.engines.torch.state import settled
+from difint.engines.torch.watching import SEEN
+from difint.errors import UnsupportedError, message
+
+_BRANCHES = (
+    GuardOnDataDependentSymNode,
+    DataDependentOutputException,
+    DynamicOutputShapeException,
+)
+
+_NUMBERLESS = "is not supported for tensor subclasses"
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """A kernel as a graph.
+
+    Attributes:
+        module: the graph: tensors in, a flat tuple of tensors out.
+        structure: how the kernel's result is built of them.
+    """
+
+    module: GraphModule
+    structure: Any
+
+
+def trace(kernel: Callable[..., Any], args: tuple[Any, ...]) -> Traced:
+    """Trace a kernel at trees of tensors like ``args``.
+
+    Raises:
+        UnsupportedError: what the kernel does depends on numbers that a graph does not have.
+    """
+    leaves, form = flatten(args)
+    made: list[Any] = []
+
+    def flat(*tensors: Any) -> list[Any]:
+        outputs, structure = flatten(kernel(*unflatten(form, tensors)))
+        made.append(structure)
+        return outputs
+
+    module = functional(traced(flat, [_unlike(leaf) for leaf in leaves]))
+    SEEN.traces += 1
+    return Traced(module, made[0])
+
+
+def _unlike(tensor: torch.Tensor) -> torch.Tensor:
+    """Make a tensor of the same form in memory of its own: two arguments may be one tensor."""
+    return torch.empty_like(tensor, memory_format=torch.contiguous_format, requires_grad=False)
+
+
+def traced(function: Callable[..., Any], examples: Sequence[Any], decompositions: Any = None) -> Any:
+    """Trace a function of tensors, and explain what cannot be traced."""
+    trace_at = make_fx(
+        function,
+        tracing_mode="fake",
+        _allow_non_fake_inputs=True,
+        decomposition_table=decompositions,
+    )
+    try:
+        # f gave its warnings when it was called at first.
+        with settled(), warnings.catch_warnings(action="ignore"):
+            with torch.autograd.set_multithreading_enabled(False):
+                return trace_at(*examples)
+    except _BRANCHES as error:
+        raise UnsupportedError(_BRANCH) from error
+    except NotImplementedError as error:
+        raise UnsupportedError(_underived(error)) from error
+    except RuntimeError as error:
+        if _NUMBERLESS in str(error):
+            raise UnsupportedError(_BRANCH) from error
+        error.add_note(_HINT)
+        raise
+
+
+_BRANCH = message(
+    "AutoTorch",
+    "f depends on the numbers in a tensor in a way that a graph would freeze",
+    expected="no Python branch, loop or conversion (bool(), int(), .numpy()) on a tensor's value",
+    got="one, shown in the error above",
+    remedy="Use AutoTorch(compile='eager'), which calls f as it is, or torch.where and masks; bind "
+    "flags and sizes with functools.partial.",
+)
+
+_CAPTURED = message(
+    "AutoTorch",
+    "f writes to a tensor that is not one of its arguments",
+    expected="an f without side effects: a graph is computed again and again",
+    got="an operation in place on a captured tensor, as batch norm in training updates its "
+    "running statistics",
+    remedy="Call module.eval(), or make the layer with track_running_stats=False; or pass scratch "
+    "memory as a Cache, or use AutoTorch(compile='eager').",
+)
+
+_HINT = (
+    "difint: AutoTorch traces f on tensors that hold no numbers. If f works without it, use "
+    "AutoTorch(compile='eager')."
+)
+
+
+def _underived(error: Exception) -> str:
+    return message(
+        "AutoTorch",
+        "PyTorch lacks a derivative that this needs",
+        got=str(error).partition(".")[0].strip(),
+        remedy="Use AutoTorch(mode='reverse'), or write f with other operations.",
+    )
+
+
+def functional(module: GraphModule) -> GraphModule:
+    """Write a graph without operations in place, and without what has no effect."""
+    written = [root for node in module.graph.nodes for root in _written_by(node)]
+    if any(root.op == "get_attr" for root in written):
+        raise UnsupportedError(_CAPTURED)
+    if any(root.op == "placeholder" for root in written):
+        refuse_writing("AutoTorch", "x, or to a Constant")
+    if written:
+        examples = [n.meta["val"] for n in module.graph.nodes if n.op == "placeholder"]
+        rewritten = torch.func.functionalize(module, remove="mutations")
+        module = traced(rewritten, [_unlike_fake(one) for one in examples])
+    module.graph.eliminate_dead_code()
+    module.recompile()
+    return module
+
+
+def _unlike_fake(fake: torch.Tensor) -> torch.Tensor:
+    return torch.empty(fake.shape, dtype=fake.dtype, device=fake.device)
+
+
+def _written_by(node: Any) -> Iterator[Any]:
+    """List the graph's own tensors, or the nodes that made others, that an operation writes to."""
+    if not isinstance(node.target, OpOverload) or not node.target._schema.is_mutable:
+        return
+    given = dict(zip((one.name for one in node.target._schema.arguments), node.args, strict=False))
+    for one in node.target._schema.arguments:
+        value = (given | node.kwargs).get(one.name)
+        if one.alias_info is not None and one.alias_info.is_write and value is not None:
+            yield from (root_of(each) for each in flatten(value)[0] if isinstance(each, Node))
+
+
+def root_of(node: Node) -> Node:
+    """Get the node that made the memory which a node's tensor is a view of."""
+    while node.op == "call_function" and (base := _viewed(node)) is not None:
+        node = base
+    return node
+
+
+def _viewed(node: Node) -> Node | None:
+    """Get what a node's tensor is a view of; ``None`` if its memory is new."""
+    target = node.target
+    if target is operator.getitem:
+        source = node.args[0]
+        views = isinstance(source, Node) and isinstance(source.target, OpOverload)
+        aliased = views and any(one.alias_info for one in source.target._schema.returns)
+        return source if aliased else None
+    if not isinstance(target, OpOverload):
+        return None
+    aliased = any(one.alias_info is not None for one in target._schema.returns)
+    base = node.args[0] if node.args else None
+    return base if (aliased or target in _HIDDEN_VIEWS) and isinstance(base, Node) else None
+
+
+_HIDDEN_VIEWS = frozenset({torch.ops.aten._unsafe_view.default, torch.ops.aten.lift_fresh.default})
