@@ -325,10 +325,10 @@ class AutoTorch(Backend):
 
     Args:
         mode: ``"forward"`` or ``"reverse"`` to use one primitive alone; ``None`` for the better.
-        compile: ``"graph"``, the operations of the derivative, called one by one; ``"eager"``, ``f``
-            called as it is, whatever Python it contains; ``"inductor"``, compiled by a C++ compiler
-            in seconds; ``"aot"``, compiled to a package on disk in some ten seconds, which later
-            processes load in milliseconds, without a compiler.
+        compile: ``"graph"``, the operations of the derivative, called one by one; ``"eager"``,
+            ``f`` called as it is, whatever Python it contains; ``"inductor"``, compiled by a C++
+            compiler in seconds; ``"aot"``, compiled to a package on disk in some ten seconds, which
+            later processes load in milliseconds, without a compiler.
         chunk_size: how many seeds of a Jacobian or Hessian go through at once; ``None`` for all.
 
     Raises:
@@ -358,7 +358,9 @@ class AutoTorch(Backend):
         """Say what it cannot differentiate: what a graph would freeze."""
         gaps = {"complex x": _NO_COMPLEX}
         if self.compile != "eager":
-            gaps["branch on values"] = "refused: a graph would keep one branch; torch.where has both"
+            gaps["branch on values"] = (
+                "refused: a graph would keep one branch; torch.where has both"
+            )
         return gaps
 
     def engine(self) -> Engine:

@@ -1,4 +1,4 @@
-"""Kinds of values: NumPy and JAX arrays, PyTorch tensors, Python scalars; told apart without imports."""
+"""Kinds of values: arrays of NumPy, JAX and PyTorch, scalars; told apart without imports."""
 
 from __future__ import annotations
 
@@ -48,7 +48,8 @@ class Leaf:
     @property
     def numpy_dtype(self) -> np.dtype[Any]:
         """The dtype as NumPy writes it; of a Python float, float64; what NumPy lacks, as it is."""
-        return _as_dtype(self.dtype)
+        dtype: np.dtype[Any] = _as_dtype(self.dtype)
+        return dtype
 
     def like(self, other: Leaf) -> bool:
         """Tell whether a value that is ``other`` may stand where this one was prepared."""
@@ -241,7 +242,8 @@ def _torch_copy(value: Any) -> Any:
 
 
 def _torch_locked(value: Any) -> str:
-    repeated = any(n > 1 and s == 0 for n, s in zip(value.shape, value.stride(), strict=True))
+    steps = zip(value.shape, value.stride(), strict=True)
+    repeated = value.numel() and any(n > 1 and s == 0 for n, s in steps)
     return "one that holds an entry in several places (expand)" if repeated else ""
 
 

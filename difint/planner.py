@@ -183,8 +183,8 @@ def _free(
         made = arrays.compile_both(result, full, stage.args, strict=strict)
     wanted = problem.source.y is not None and operator.parts[0] != "y"
     primal = compiled(_primal(operator, problem)) if wanted else None
-    finished = [one and _entering(one, stage.enter) for one in (*made, primal)]
-    return finished[0], finished[1], finished[2], route
+    kernels = [_entering(one, stage.enter) for one in made]
+    return kernels[0], kernels[1], primal and _entering(primal, stage.enter), route
 
 
 def _compiled(operator: Operator, engine: Engine, stage: _Stage) -> Compiled | None:

@@ -337,7 +337,8 @@ def _conversion(one: Argument, want: Leaf, have: Leaf) -> str:
     if have.kind and want.shape != have.shape:
         return f"{again}, or pass one of shape {want.shape}."
     if want.kind != have.kind:
-        return f"{again}, or convert it: {_CONVERSIONS[want.kind].format(name, element_text(want.dtype))}."
+        how = _CONVERSIONS[want.kind].format(name, element_text(want.dtype))
+        return f"{again}, or convert it: {how}."
     if want.dtype != have.dtype:
         dtype = element_text(want.dtype)
         change = {"numpy": "astype(numpy.{})", "torch": "to(torch.{})"}

@@ -70,12 +70,19 @@ LISTS: dict[str, Listing] = {
     "jax, varied": lambda: few(default_scenarios("jax", in_place=False, modifiers=JAX_MODIFIERS)),
     "jax, bare": lambda: default_scenarios("jax", in_place=False, modifiers=()),
     "jax, more": lambda: families("jax", modifiers=()),
+    "torch": lambda: default_scenarios("torch", modifiers=["batchify"]),
+    "torch, varied": lambda: few(default_scenarios("torch", modifiers=(*MODIFIERS, "numpify"))),
+    "torch, bare": lambda: default_scenarios("torch", in_place=False, modifiers=()),
+    "torch, more": lambda: families("torch", modifiers=()),
+    "torch, float32": lambda: default_scenarios("torch", dtype="float32", modifiers=()),
+    "torch, few": lambda: named(default_scenarios("torch", modifiers=())),
     "jax, float32": lambda: default_scenarios("jax", dtype="float32", in_place=False, modifiers=()),
 }
 
 FD = di.AutoFiniteDiff
 JAX = di.AutoJax
 NUMBA = di.AutoNumba
+TORCH = di.AutoTorch
 
 ROWS = (
     Row(FD(), ("numpy", "numpy, more", "numpy, float32", "jax, bare")),
@@ -93,6 +100,12 @@ ROWS = (
     Row(di.SecondOrder(JAX("reverse"), JAX("forward")), ("jax, bare",)),
     Row(di.SecondOrder(FD(), JAX()), ("jax, bare",)),
     Row(di.SecondOrder(JAX(), FD()), ("jax, bare",)),
+    Row(TORCH(), ("torch", "torch, varied", "torch, more", "torch, float32")),
+    Row(TORCH(compile="eager"), ("torch, bare", "torch, varied", "torch, more")),
+    Row(TORCH(chunk_size=3), ("torch, few",)),
+    Row(di.PrimitiveOnly(TORCH(), "forward"), ("torch, bare",)),
+    Row(di.PrimitiveOnly(TORCH(compile="eager"), "reverse"), ("torch, bare",)),
+    Row(di.SecondOrder(TORCH("reverse"), TORCH("forward")), ("torch, bare",)),
 )
 
 

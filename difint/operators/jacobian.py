@@ -13,6 +13,7 @@ from difint.planner import prepare
 from difint.problem import Problem
 from difint.sweep import count, sweep
 
+
 @final
 class JacobianPlan(Plan):
     """A prepared Jacobian: ``execute(x, *contexts)`` is the matrix ``J[i, j] = dy_i / dx_j``."""

@@ -47,6 +47,10 @@ def epsilon(scenario: Scenario) -> float:
 
 
 def _epsilon(dtype: Any) -> float:
+    if not isinstance(dtype, np.dtype):  # NumPy has none such: PyTorch's bfloat16
+        import torch
+
+        return float(torch.finfo(dtype).eps)
     if dtype.kind in "fc":
         return float(np.finfo(dtype).eps)
     if "float" not in dtype.name:  # integers among the leaves

@@ -11,12 +11,12 @@ from typing import Any, Literal, final
 import difint
 from difint.backends import Backend, check_backend
 from difint.engine import Engine
-from difint.kinds import NUMPY
+from difint.kinds import memory_of
 from difint.plan import Plan
 from difint.primitives import inner_engine
 from difint.testing.counting import code_of
 from difint.testing.scenario import Scenario
-from difint.testing.values import leaves_of
+from difint.testing.values import KINDS, leaves_of
 from difint.trees import Trees
 
 Stage = Literal["plan", "bind", "same point", "one shot"]
@@ -178,10 +178,14 @@ def calls_of(scenario: Scenario, *stages: Stage) -> list[Call]:
 
 
 def _bound(scenario: Scenario, fill: bool) -> list[Call]:
-    """List the ways to bind: what is re-read must be the memory of a NumPy array."""
-    if not any(map(NUMPY.owns, leaves_of(scenario.x))):
+    """List the ways to bind: what is re-read must be memory that can change."""
+    if not any(map(_has_memory, leaves_of(scenario.x))):
         return []
     return [Call("bind"), *([Call("bind", out=True)] if fill else [])]
+
+
+def _has_memory(leaf: Any) -> bool:
+    return memory_of(leaf, KINDS) is not None
 
 
 def _same_point(scenario: Scenario, fill: bool) -> list[Call]:

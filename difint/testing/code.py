@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from difint.backends import Backend
+from difint.kinds import TORCH
 from difint.testing.calls import Call, Subject
 from difint.testing.scenario import Scenario
 from difint.testing.values import dense, leaves_of
@@ -33,6 +34,7 @@ def reproduce(subject: Subject, *lines: str, plan: str = "") -> str:
     lines_of_s = scenario_code(scenario)
     imports = [
         *(["import numpy as np"] if any("np." in line for line in lines_of_s + body) else []),
+        *(["import torch"] if any("torch." in line for line in lines_of_s + body) else []),
         "import difint as di",
         *_imports(subject.backend),
     ]
@@ -51,7 +53,7 @@ def prepare_code(subject: Subject, args: str) -> str:
 
 def targets_code(call: Call, scenario: Scenario) -> list[str]:
     """Write the poisoned memory for ``out=`` and ``y=``."""
-    lines = [f"out = {empty_code(scenario.result)}"] if call.out else []
+    lines = [f"out = {empty_code(scenario.result, scenario.x)}"] if call.out else []
     return lines + ([f"y = {empty_code(scenario.y)}"] if call.y else [])
 
 
@@ -65,11 +67,14 @@ def assertion(got: str, want: str, allowed: float, value: Any) -> str:
     return f"import optree\n{loop}\n    np.testing.assert_allclose(got, want, {near})"
 
 
-def empty_code(value: Any) -> str:
-    """Write memory like a value, filled with NaN."""
+def empty_code(value: Any, x: Any = None) -> str:
+    """Write memory like a value, filled with NaN: a tensor where ``x`` holds some."""
+    torch = any(map(TORCH.owns, leaves_of((value, x))))
 
     def leaf(one: Any) -> str:
         array = np.asarray(one)
+        if torch:
+            return f"torch.full({array.shape}, torch.nan, dtype=torch.{array.dtype})"
         dtype = "" if array.dtype == float else f", '{array.dtype}'"
         return f"np.full({array.shape}, np.nan{dtype})"
 
@@ -158,4 +163,6 @@ def _leaf(leaf: Any) -> str:
     dtype = "" if array.dtype == float and array.size else f", dtype='{array.dtype}'"
     text = f"np.array({array.tolist()!r}{dtype})"
     module = type(leaf).__module__.partition(".")[0]
+    if TORCH.owns(leaf):
+        return f"torch.tensor({array.tolist()!r}, dtype=torch.{array.dtype})"
     return f"jax.numpy.asarray({text})" if module.startswith("jax") else text

@@ -186,7 +186,9 @@ def wrong_kind(got: Any, x: Any, trees: Trees) -> str | None:
         allowed = kinds
         if kinds == {"python"} and (one.shape or (one.kind and one.numpy_dtype != np.float64)):
             allowed = {"numpy"}
-        if "jax" not in kinds and not one.shape:  # f may return a number for an array
+        if (
+            kinds.isdisjoint(("jax", "torch")) and not one.shape
+        ):  # f may return a number for an array
             allowed = kinds | {"python"}
         if one.kind not in allowed:
             names = " or ".join(sorted(allowed))

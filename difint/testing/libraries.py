@@ -24,7 +24,7 @@ from difint.testing.modifiers import (
 from difint.testing.scenario import Scenario
 from difint.testing.sparse_functions import SPARSE_HESSIANS, SPARSE_JACOBIANS
 from difint.testing.trees import tree_inputs, tree_outputs
-from difint.testing.values import is_tree, leaves_of
+from difint.testing.values import fillable_like, is_tree, leaves_of
 from difint.testing.writing import LIBRARIES, Writer, scenarios_of
 
 LibraryName = Literal["numpy", "jax", "torch"]
@@ -213,7 +213,7 @@ def _in_place(scenario: Scenario) -> Scenario | None:
     def fill(y: Any, x: Any) -> None:
         y[...] = inner(x)
 
-    y = np.zeros(np.shape(value), np.asarray(value).dtype)
+    y = fillable_like(np.zeros(np.shape(value), np.asarray(value).dtype), scenario.x)
     return scenario.replace(f=fill, y=y, features=(), name=f"{scenario.name}/in place").replace(
         features=scenario.features | {"in-place function"}
     )

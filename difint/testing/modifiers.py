@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from difint.contexts import Cache, Constant, ConstantOrCache, Context
-from difint.kinds import describe
+from difint.kinds import TORCH
 from difint.testing.scenario import Scenario
 from difint.testing.values import (
-    KINDS,
     dense,
+    fillable_like,
     in_numpy,
     is_tree,
     leaves_of,
@@ -117,12 +117,18 @@ def closurify(scenario: Scenario) -> Scenario | None:
     return _around(scenario, captured, "closurify", _FACTOR)
 
 
-def numpify(scenario: Scenario) -> Scenario:
-    """Pass NumPy arrays for ``x``, ``t`` and contexts, whatever library ``f`` is written for."""
+def numpify(scenario: Scenario) -> Scenario | None:
+    """Pass NumPy arrays for ``x``, ``t`` and contexts, whatever library ``f`` is written for.
+
+    ``None`` where ``f`` fills a tensor, and nothing but ``f`` tells with what.
+    """
+    if TORCH.owns(scenario.y) and scenario.record.parts[0] != "y":
+        return None
     return scenario.replace(
         x=in_numpy(scenario.x),
         t=None if scenario.t is None else in_numpy(scenario.t),
         contexts=tuple(map(in_numpy, scenario.contexts)),
+        y=None if scenario.y is None else in_numpy(scenario.y),
         prepare_args=tuple(map(in_numpy, scenario.prepare_args)),
         name=f"{scenario.name}/numpify",
     )
@@ -131,13 +137,14 @@ def numpify(scenario: Scenario) -> Scenario:
 def _buffer(scenario: Scenario) -> Any:
     """Make memory like ``f(x)``; ``None`` where its form is not known, or is a tree."""
     if scenario.y is not None:
-        return np.full_like(scenario.y, np.nan)
+        return fillable_like(np.full_like(in_numpy(scenario.y), np.nan), scenario.x)
     value = scenario.lower[0] if scenario.lower and scenario.record.parts[0] == "y" else None
     if scenario.record.y == "scalar" and scenario.result is not None:
         value = np.zeros((), np.asarray(leaves_of(dense(scenario.result))[0]).dtype)
     if value is None or is_tree(value):
         return None
-    return np.full(np.shape(value), np.nan, np.asarray(value).dtype)
+    empty = np.full(np.shape(value), np.nan, np.asarray(value).dtype)
+    return fillable_like(empty, scenario.x)
 
 
 def _with_contexts(
@@ -161,8 +168,6 @@ def _with_contexts(
 def _array(scenario: Scenario, number: float) -> Any:
     """Make an array without axes of the kind and precision of ``x``; of a number, one of NumPy."""
     leaf = leaves_of(scenario.x)[0]
-    if not describe(leaf, KINDS).kind:
-        return leaf * 0 + number if not leaf.shape else leaf.reshape(-1)[:1].sum() * 0 + number
     array = np.array(number, np.asarray(leaf).dtype)
     return array if isinstance(leaf, float) else like(array, leaf)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -10,10 +9,10 @@ import numpy as np
 
 from difint.checks import is_floating
 from difint.contexts import Context
-from difint.kinds import JAX, NUMPY, PYTHON, describe, kind_of
+from difint.kinds import JAX, NUMPY, PYTHON, TORCH, describe, kind_of, memory_of
 from difint.trees import PYTHON_TREES, Trees
 
-KINDS = (PYTHON, NUMPY, JAX)
+KINDS = (PYTHON, NUMPY, JAX, TORCH)
 
 
 def leaves_of(value: Any, trees: Trees = PYTHON_TREES) -> list[Any]:
@@ -56,8 +55,6 @@ def _on_floats(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
     def apply(leaf: Any) -> Any:
         one = describe(dense(leaf), KINDS)
-        if not one.kind and _torch_floats(leaf):
-            return function(leaf)
         if not one.kind or not (is_floating(one) or one.numpy_dtype.kind == "c"):
             return leaf
         if one.kind == "jax":
@@ -67,13 +64,6 @@ def _on_floats(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
         return np.asarray(changed) if isinstance(leaf, np.ndarray) else changed
 
     return apply
-
-
-def _torch_floats(leaf: Any) -> bool:
-    torch = sys.modules.get("torch")
-    if torch is None or not isinstance(leaf, torch.Tensor):
-        return False
-    return bool(leaf.is_floating_point() or leaf.is_complex())
 
 
 def _in_64_bits(function: Callable[[], Any]) -> Any:
@@ -110,7 +100,39 @@ def like(array: Any, example: Any) -> Any:
     kind = kind_of(example, KINDS)
     if kind is PYTHON:
         return np.asarray(array).item()
-    return to_jax(array) if kind is JAX else np.asarray(array)
+    if kind is JAX:
+        return to_jax(array)
+    return to_torch(array) if kind is TORCH else np.asarray(array)
+
+
+def to_torch(array: Any) -> Any:
+    """Copy a NumPy array to PyTorch."""
+    import torch
+
+    return torch.from_numpy(np.array(array))
+
+
+def fillable_like(array: Any, x: Any) -> Any:
+    """Turn a NumPy array into one to fill: a tensor where ``x`` holds some, else NumPy's."""
+    return to_torch(array) if any(map(TORCH.owns, leaves_of(x))) else array
+
+
+def can_be_written(leaf: Any) -> bool:
+    """Tell whether a leaf has memory that can change."""
+    memory = None if np.isscalar(leaf) else memory_of(leaf, KINDS)
+    return memory is not None and not memory.locked(leaf)
+
+
+def own_copy(leaf: Any) -> Any:
+    """Copy a leaf to memory of its own; what never changes is returned as it is."""
+    memory = None if np.isscalar(leaf) else memory_of(leaf, KINDS)
+    return leaf if memory is None else memory.copy(leaf)
+
+
+def share_memory(one: Any, other: Any) -> bool:
+    """Tell whether two leaves have memory in common that can change."""
+    spans = [memory.span(leaf) for leaf in (one, other) if (memory := memory_of(leaf, KINDS))]
+    return len(spans) == 2 and bool(np.shares_memory(spans[0], spans[1]))
 
 
 def in_numpy(value: Any, trees: Trees = PYTHON_TREES) -> Any:

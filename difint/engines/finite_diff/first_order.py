@@ -25,7 +25,7 @@ def pushforward(
     leave the range in which ``f`` is nearly linear, where entries differ in scale.
     """
     problem = complexified(steps, problem)
-    sizes, along = steps.sizes(problem), _ALONG[steps.scheme]
+    sizes, along = steps.sizes(arrays, problem), _ALONG[steps.scheme]
     based = value or steps.scheme == "forward"
 
     def at(x: Any, *contexts: Any) -> Apply:
@@ -35,11 +35,15 @@ def pushforward(
         base = None if y is None else arrays.ravel(y)
 
         def line(moved: Any) -> Any:
-            return arrays.ravel(problem.call(arrays.unravel(moved, problem.x), *contexts))
+            y = arrays.ravel(problem.call(arrays.unravel(moved, problem.x), *contexts))
+            # f may return one buffer again and again: a value must be safe from the next one.
+            return arrays.copy(y)
 
         def apply(t: Any) -> tuple[Any, Any]:
-            unit, scale = _normalized(arrays.ravel(t))
-            h = _length(widths, unit)
+            flat = arrays.ravel(t)
+            space = arrays.space(flat)
+            unit, scale = _normalized(space, flat)
+            h = _length(space, widths, unit)
             difference = arrays.unravel(along(line, point, unit, h, base) * scale, problem.y)
             kept = arrays.copy(y) if value and reuse else y
             return kept, arrays.cast(difference, problem.y)
@@ -49,26 +53,21 @@ def pushforward(
     return at
 
 
-def _normalized(t: Any) -> tuple[Any, Any]:
+def _normalized(space: Any, t: Any) -> tuple[Any, Any]:
     """Scale a tangent to a largest entry of 1, so that no length under- or overflows."""
-    space = t.__array_namespace__()
     scale = space.max(space.abs(t), initial=0)
     scale = space.where((scale > 0) & space.isfinite(scale), scale, 1)
     return t / scale, scale
 
 
-def _length(widths: Any, unit: Any) -> Any:
+def _length(space: Any, widths: Any, unit: Any) -> Any:
     """Get the largest length that moves no entry by more than its own step."""
-    space = unit.__array_namespace__()
     most = space.max(space.abs(unit) / widths, initial=0)
     return space.where(most == 0, 1, 1 / space.where(most == 0, 1, most))
 
 
 def _central(line: Callable[[Any], Any], point: Any, unit: Any, h: Any, base: Any) -> Any:
-    # f may return one buffer again and again: the first value must be safe from the second.
-    space = point.__array_namespace__()
-    ahead = space.asarray(line(point + h * unit), copy=True)
-    return (ahead - line(point - h * unit)) / (2 * h)
+    return (line(point + h * unit) - line(point - h * unit)) / (2 * h)
 
 
 def _forward(line: Callable[[Any], Any], point: Any, unit: Any, h: Any, base: Any) -> Any:

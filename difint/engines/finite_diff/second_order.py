@@ -51,7 +51,7 @@ def hessian(steps: Steps, arrays: Arrays, problem: Problem, *, value: bool) -> K
     """Build the Hessian: differences of partial derivatives, one triangle, mirrored."""
     outer, inner = second_order(steps)
     complex_problem = complexified(inner, problem)
-    spans = inner.sizes(problem)
+    spans = inner.sizes(arrays, problem)
     partials = _PARTIALS[inner.scheme]
     complex_entries = inner.scheme == "complex_step"
     workspace = Workspace(*outer.relative(problem), complex_entries=complex_entries)

@@ -8,6 +8,7 @@ from typing import Any, final
 
 import numpy as np
 
+from difint.engine import Arrays
 from difint.errors import ArgumentError, UnsupportedError, message
 from difint.problem import Problem
 
@@ -51,10 +52,10 @@ class Steps:
             raise ArgumentError(text)
         return rel, self.abs_step or rel
 
-    def sizes(self, problem: Problem) -> Callable[[Any], Any]:
+    def sizes(self, arrays: Arrays, problem: Problem) -> Callable[[Any], Any]:
         """Build ``vector -> step of each entry``, in any array library."""
         rel, least = self.relative(problem)
-        return lambda vector: vector.__array_namespace__().maximum(rel * abs(vector), least)
+        return lambda vector: arrays.space(vector).maximum(rel * abs(vector), least)
 
 
 def first_order(scheme: str, rel_step: float | None, abs_step: float | None) -> Steps:

@@ -172,13 +172,8 @@ def _maximum(one: torch.Tensor, other: Any) -> torch.Tensor:
     return torch.clamp(one, min=other)
 
 
-def _asarray(value: torch.Tensor, copy: bool = False) -> torch.Tensor:
-    return value.clone() if copy else value
-
-
 _SPACE = SimpleNamespace(
     abs=torch.abs,
-    asarray=_asarray,
     isfinite=torch.isfinite,
     max=_largest,
     maximum=_maximum,

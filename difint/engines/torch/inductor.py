@@ -52,7 +52,10 @@ def _quick(module: GraphModule, examples: Sequence[torch.Tensor]) -> Callable[[A
     from torch._inductor.compile_fx import compile_fx_inner
     from torch._inductor.decomposition import select_decomp_table
 
-    fresh = [torch.empty_strided(one.shape, one.stride(), dtype=one.dtype, device=one.device) for one in examples]
+    fresh = [
+        torch.empty_strided(one.shape, one.stride(), dtype=one.dtype, device=one.device)
+        for one in examples
+    ]
     lowered = traced(module, fresh, select_decomp_table())
     lowered.graph.eliminate_dead_code()
     lowered.recompile()

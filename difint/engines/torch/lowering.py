@@ -15,7 +15,7 @@ from difint.contexts import Constant, Context
 from difint.engines.torch.arrays import Spec, flatten, mapped, spec_of, unflatten
 from difint.engines.torch.entering import as_tensors, private, shared
 from difint.engines.torch.frozen import frozen_in
-from difint.engines.torch.state import settled, unchanged_generators
+from difint.engines.torch.state import cutting, settled, switches_seen, unchanged_generators
 from difint.errors import ArgumentError, message
 from difint.host_lowering import check_filled
 from difint.kinds import NUMPY, PYTHON, TORCH, Leaf, element_text
@@ -81,10 +81,11 @@ def lower(traced: bool, lowering: Lowering) -> Problem:
         values = [_example(context) for context in lowering.contexts]
         if traced:
             values = [as_tensors(value, inputs) for value in values]
-        call = _filled if lowering.y is not None else _returned
-        y, y_form = call(lowering, x, values)
+        run = _filled if lowering.y is not None else _returned
+        (y, y_form), switches = switches_seen(lambda: run(lowering, x, values))
         specs, y_specs = mapped(spec_of, x), mapped(spec_of, y)
-    made = _call_of(lowering, y_specs)
+    f = cutting(lowering.f) if switches else lowering.f
+    made = _call_of(lowering, f, y_specs)
     frozen = frozen_in(lowering.f) if traced else ()
     return Problem(
         made, specs, y_specs, form_of(lowering.described), y_form, lowering, frozen=frozen
@@ -211,9 +212,9 @@ def _kind_of_x(one: Argument, x: Argument) -> Argument:
     return replace(one, leaves=tuple(map(settle, one.leaves)))
 
 
-def _call_of(lowering: Lowering, y: Any) -> Callable[..., Any]:
+def _call_of(lowering: Lowering, f: Callable[..., Any], y: Any) -> Callable[..., Any]:
     """Make ``call(x, *contexts) -> y`` on tensors; what ``f`` may write to is its own."""
-    f, operator, written = lowering.f, lowering.operator, lowering.written
+    operator, written = lowering.operator, lowering.written
     filled = lowering.y is not None
     specs, structure = flatten(y)
 

@@ -78,10 +78,9 @@ def _pullback(problem: Problem, value: bool) -> Callable[..., Apply]:
         x = _recorded(x)
         with torch.enable_grad():
             y = problem.call(x, *contexts)
-        kept = _detached(y) if value else None
 
         def apply(t: Any) -> tuple[Any, Any]:
-            return kept, pulled(y, x, t)
+            return (_copied(y) if value else None), pulled(y, x, t)
 
         return apply
 
@@ -95,7 +94,7 @@ def _nesting_pullback(problem: Problem, value: bool) -> Callable[..., Apply]:
 
         def apply(t: Any) -> tuple[Any, Any]:
             result = unflatten(flatten(x)[1], pull(tuple(flatten(t)[0])))
-            return (flat.rebuild(ys) if value else None), result
+            return (_copied(flat.rebuild(ys)) if value else None), result
 
         return apply
 
@@ -107,8 +106,9 @@ def _recorded(x: Any) -> Any:
     return mapped(lambda leaf: leaf.detach().requires_grad_(), x)
 
 
-def _detached(value: Any) -> Any:
-    return mapped(torch.Tensor.detach, value)
+def _copied(value: Any) -> Any:
+    """Copy what is kept at a point, for every result has memory of its own."""
+    return mapped(lambda leaf: leaf.detach().clone(), value)
 
 
 def pulled(y: Any, x: Any, t: Any, *, create_graph: bool = False) -> Any:
@@ -117,7 +117,7 @@ def pulled(y: Any, x: Any, t: Any, *, create_graph: bool = False) -> Any:
     pairs = [(one, s) for one, s in zip(flatten(y)[0], flatten(t)[0], strict=True)]
     pairs = [(one, s) for one, s in pairs if one.requires_grad]
     if not pairs:
-        return mapped(torch.zeros_like, _detached(x))
+        return mapped(lambda leaf: torch.zeros_like(leaf.detach()), x)
     ys, ts = zip(*pairs, strict=True)
     results = torch.autograd.grad(
         ys,
@@ -187,7 +187,7 @@ def double_backward(problem: Problem) -> Callable[..., Apply]:
             gradient = pulled(y, x, mapped(torch.ones_like, y), create_graph=True)
 
         def apply(t: Any) -> tuple[Any, Any]:
-            return _detached(gradient), pulled(gradient, x, t)
+            return _copied(gradient), pulled(gradient, x, t)
 
         return apply
 
@@ -221,7 +221,9 @@ def works(stage: Callable[..., Apply], problem: Problem) -> bool:
 
     def fake(value: Any) -> Any:
         leaves, structure = flatten(value)
-        tensors = [mode.from_tensor(one) if isinstance(one, torch.Tensor) else one for one in leaves]
+        tensors = [
+            mode.from_tensor(one) if isinstance(one, torch.Tensor) else one for one in leaves
+        ]
         return unflatten(structure, tensors)
 
     x = as_tensors(private(source.x), ())

@@ -76,7 +76,7 @@ def _call(node: Node, function: Any, env: dict[str, Any]) -> str:
 
 def _written(value: Any, env: dict[str, Any]) -> str:
     if isinstance(value, Node):
-        return value.name
+        return str(value.name)
     if isinstance(value, list | tuple):
         inside = ", ".join(_written(one, env) for one in value)
         return f"[{inside}]" if isinstance(value, list) else f"({inside}{',' * bool(value)})"
@@ -150,5 +150,6 @@ def _same_leaf(one: Any, other: Any) -> bool:
     form = one.shape == other.shape and one.dtype == other.dtype and one.stride() == other.stride()
     if not form or one.device != other.device:
         return False
-    exact = torch.equal(one, other)
-    return exact or (one.is_floating_point() and torch.allclose(one, other, 0, 0, equal_nan=True))
+    if torch.equal(one, other):
+        return True
+    return bool(one.is_floating_point() and torch.allclose(one, other, 0, 0, equal_nan=True))

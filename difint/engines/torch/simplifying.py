@@ -81,13 +81,13 @@ def _same_as(node: Node) -> Node | None:
         return None
     if node.target in _UNCHANGED and _meta(node) == _meta(source) and _meta(node) is not None:
         return source
-    if node.target is aten.permute.default and list(node.args[1]) == sorted(node.args[1]):  # type: ignore[arg-type, type-var]
+    if node.target is aten.permute.default and list(node.args[1]) == sorted(node.args[1]):
         return source
     if node.target is aten.select.int and source.target is aten.expand.default:
         base = source.args[0]
-        added = len(source.args[1]) == node.meta["val"].dim() + 1  # type: ignore[arg-type]
+        added = len(source.args[1]) == node.meta["val"].dim() + 1
         same = isinstance(base, Node) and _meta(base) is not None and _meta(base) == _meta(node)
-        return base if added and same and node.args[1] == 0 else None  # type: ignore[return-value]
+        return base if added and same and node.args[1] == 0 else None
     return None
 
 
@@ -131,7 +131,7 @@ def _is_small(node: Node) -> bool:
 
 def _computed(node: Node, known: dict[Node, Any]) -> Any:
     args, kwargs = torch.fx.node.map_arg((node.args, node.kwargs), known.__getitem__)
-    value = node.target(*args, **kwargs)  # type: ignore[operator]
+    value = node.target(*args, **kwargs)
     if isinstance(value, torch.Tensor) and value._is_zerotensor():
         return torch.zeros(value.shape, dtype=value.dtype, device=value.device)
     return value
@@ -218,7 +218,7 @@ def _lift(module: GraphModule) -> list[torch.Tensor]:
     """Make inputs of the constants that are left: copies, so that nobody changes them."""
     graph = module.graph
     names = dict.fromkeys(node.target for node in graph.nodes if node.op == "get_attr")
-    last = next((node for node in graph.nodes if node.op != "placeholder"))
+    last = next(node for node in graph.nodes if node.op != "placeholder")
     inputs = {}
     for i, name in enumerate(names):
         with graph.inserting_before(last):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import Any, final
 
 import torch
+from torch.overrides import TorchFunctionMode
 
+from difint.engines.torch.arrays import flatten, unflatten
 from difint.errors import UnsupportedError, message
 
 _DEVICES = ("cpu", "cuda")
@@ -34,6 +36,53 @@ def unchanged_generators(tensors: list[torch.Tensor]) -> Iterator[None]:
     devices = sorted({one.device.index or 0 for one in tensors if one.is_cuda})
     with torch.random.fork_rng(devices):
         yield
+
+
+@final
+class _Switches(TorchFunctionMode):
+    """Notes whether a function switches the record for autograd off."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen = False
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Note the switch, and do what was asked for."""
+        self.seen |= func is torch._C._set_grad_enabled and not args[0]
+        return func(*args, **(kwargs or {}))
+
+
+@final
+class _Cut(TorchFunctionMode):
+    """Drops tangents where the record for autograd is off, as reverse mode does."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Call a function, with plain numbers where derivatives are switched off."""
+        kwargs = kwargs or {}
+        if func is torch._C._set_grad_enabled or torch.is_grad_enabled():
+            return func(*args, **kwargs)
+        leaves, structure = flatten((args, kwargs))
+        plain = [one.detach() if isinstance(one, torch.Tensor) else one for one in leaves]
+        args, kwargs = unflatten(structure, plain)
+        return func(*args, **kwargs)
+
+
+def switches_seen(call: Callable[[], Any]) -> tuple[Any, bool]:
+    """Call a function; tell whether it switched the record for autograd off, and back on."""
+    mode = _Switches()
+    with mode:
+        result = call()
+    return result, mode.seen
+
+
+def cutting(f: Callable[..., Any]) -> Callable[..., Any]:
+    """Let forward mode see ``torch.no_grad()`` within a function, which it ignores by itself."""
+
+    def cut(*args: Any) -> Any:
+        with torch.enable_grad(), _Cut():
+            return f(*args)
+
+    return cut
 
 
 def refuse_transformed(*_: Any) -> Any:

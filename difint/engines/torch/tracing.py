@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any, final
 
 import torch
-from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException
 from torch._ops import OpOverload
+from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException
 from torch.fx import GraphModule, Node
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
@@ -72,19 +72,12 @@ def _unlike(tensor: torch.Tensor) -> torch.Tensor:
     return torch.empty_like(tensor, memory_format=torch.contiguous_format, requires_grad=False)
 
 
-def traced(function: Callable[..., Any], examples: Sequence[Any], decompositions: Any = None) -> Any:
+def traced(
+    function: Callable[..., Any], examples: Sequence[Any], decompositions: Any = None
+) -> Any:
     """Trace a function of tensors, and explain what cannot be traced."""
-    trace_at = make_fx(
-        function,
-        tracing_mode="fake",
-        _allow_non_fake_inputs=True,
-        decomposition_table=decompositions,
-    )
     try:
-        # f gave its warnings when it was called at first.
-        with settled(), warnings.catch_warnings(action="ignore"):
-            with torch.autograd.set_multithreading_enabled(False):
-                return trace_at(*examples)
+        return _traced(function, examples, decompositions)
     except _BRANCHES as error:
         raise UnsupportedError(_BRANCH) from error
     except NotImplementedError as error:
@@ -94,6 +87,18 @@ def traced(function: Callable[..., Any], examples: Sequence[Any], decompositions
             raise UnsupportedError(_BRANCH) from error
         error.add_note(_HINT)
         raise
+
+
+def _traced(function: Callable[..., Any], examples: Sequence[Any], decompositions: Any) -> Any:
+    # f gave its warnings when it was called at first. A graph is traced in one thread.
+    quiet = warnings.catch_warnings(action="ignore")
+    with settled(), quiet, torch.autograd.set_multithreading_enabled(False):
+        return make_fx(
+            function,
+            tracing_mode="fake",
+            _allow_non_fake_inputs=True,
+            decomposition_table=decompositions,
+        )(*examples)
 
 
 _BRANCH = message(
@@ -132,6 +137,8 @@ def _underived(error: Exception) -> str:
 
 def functional(module: GraphModule) -> GraphModule:
     """Write a graph without operations in place, and without what has no effect."""
+    module.graph.eliminate_dead_code()
+    _write_tangents(module)
     written = [root for node in module.graph.nodes for root in _written_by(node)]
     if any(root.op == "get_attr" for root in written):
         raise UnsupportedError(_CAPTURED)
@@ -144,6 +151,40 @@ def functional(module: GraphModule) -> GraphModule:
     module.graph.eliminate_dead_code()
     module.recompile()
     return module
+
+
+def _write_tangents(module: GraphModule) -> None:
+    """Write what forward mode does in place, and with zeros of its own, as ordinary operations.
+
+    A tangent of another layout than its primal is copied into new zeros: it is a copy.
+    """
+    aten = torch.ops.aten
+    for node in list(module.graph.nodes):
+        if node.target is aten._efficientzerotensor.default:
+            value = node.meta["val"]
+            node.target = aten.zeros.default
+            node.args = (list(value.shape),)
+            node.kwargs = {"dtype": value.dtype, "device": value.device}
+        elif node.target is aten.copy_.default and _fills_new(node):
+            target, source = node.args
+            with module.graph.inserting_before(node):
+                copy = module.graph.call_function(aten.clone.default, (source,))
+            copy.kwargs = {"memory_format": torch.contiguous_format}
+            copy.meta = dict(node.meta)
+            node.replace_all_uses_with(copy)
+            module.graph.erase_node(node)
+            target.replace_all_uses_with(copy)
+
+
+def _fills_new(node: Node) -> bool:
+    """Tell whether a copy is the first use of contiguous zeros like its source."""
+    target, source = node.args[0], node.args[1]
+    new = torch.ops.aten._new_zeros_with_same_feature_meta.default
+    if not isinstance(target, Node) or target.target is not new or not isinstance(source, Node):
+        return False
+    into, value = target.meta["val"], source.meta["val"]
+    same = into.shape == value.shape and into.dtype == value.dtype and into.is_contiguous()
+    return same and next(iter(target.users)) is node
 
 
 def _unlike_fake(fake: torch.Tensor) -> torch.Tensor:

@@ -17,7 +17,7 @@ from difint.testing.calls import Call, Subject
 from difint.testing.compare import Tolerance, compare, scale_of, shapes_of, wrong_kind
 from difint.testing.failure import Failure
 from difint.testing.scenario import Scenario
-from difint.testing.values import dense, leaves_of
+from difint.testing.values import can_be_written, dense, fillable_like, leaves_of, own_copy
 
 # A poison that no right result holds, for results that hold NaN.
 _POISON = -123456.78125
@@ -95,10 +95,11 @@ class Case:
         )
 
     def poisoned(self, like: Any) -> Any:
-        """Make NumPy arrays like a result, filled with what it does not hold."""
+        """Make arrays to fill like a result, with what it does not hold."""
         leaves, structure = self.subject.trees.flatten(dense(like))
-        arrays = [np.asarray(leaf) for leaf in leaves]
-        return self.subject.trees.unflatten(structure, [_poisoned(one) for one in arrays])
+        poisoned = [_poisoned(np.asarray(leaf)) for leaf in leaves]
+        arrays = [fillable_like(one, self.scenario.x) for one in poisoned]
+        return self.subject.trees.unflatten(structure, arrays)
 
     def difference(self, call: Call, returned: Any) -> Difference | None:
         """Say how what a call returned differs from what is right; ``None`` if it does not."""
@@ -145,6 +146,8 @@ class Case:
     def _value(self) -> Any:
         """What an in-place ``f`` fills in."""
         scenario, right = self.scenario, self.poisoned(self.scenario.y)
+        if scenario.lower is not None and scenario.record.parts[0] == "y":
+            return scenario.lower[0]
         scenario.f(right, scenario.x, *(context.value for context in scenario.contexts))
         return right
 
@@ -183,8 +186,8 @@ class Case:
             for arg in (*self.scenario.args, *self.scenario.prepare_args)
             for value in leaves_of(arg)
         ]
-        arrays = [leaf for leaf in values if isinstance(leaf, np.ndarray) and leaf.flags.writeable]
-        copies = [array.copy() for array in arrays]
+        arrays = list(filter(can_be_written, values))
+        copies = list(map(own_copy, arrays))
         try:
             yield
         finally:

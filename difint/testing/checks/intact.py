@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,7 +14,14 @@ from difint.testing.checks.case import Case
 from difint.testing.checks.outcome import PLANS, code_of, outcome_of
 from difint.testing.code import reproduce, targets_code
 from difint.testing.compare import Tolerance, scale_of
-from difint.testing.values import leaves_of, same, values_of
+from difint.testing.values import (
+    can_be_written,
+    leaves_of,
+    like,
+    same,
+    share_memory,
+    values_of,
+)
 
 
 def check(case: Case) -> None:
@@ -98,14 +106,14 @@ def _fail(case: Case, call: Call, problem: str, *lines: str) -> None:
 @contextmanager
 def _overwritten(leaves: list[Any], copies: list[Any]) -> Iterator[None]:
     """Fill results with NaN, and give them their numbers back: the memory may be ``f``'s own."""
-    mine = [isinstance(leaf, np.ndarray) and leaf.flags.writeable for leaf in leaves]
+    mine = list(map(can_be_written, leaves))
     for leaf, writeable in zip(leaves, mine, strict=True):
         if writeable:
             leaf[...] = np.nan
     yield
     for leaf, copy, writeable in zip(leaves, copies, mine, strict=True):
         if writeable:
-            leaf[...] = copy
+            leaf[...] = like(copy, leaf)
 
 
 def _runner(case: Case, call: Call) -> Any:
@@ -143,11 +151,6 @@ def _equal(one: Any, other: Any) -> bool:
 
 
 def _shared(mine: list[Any], theirs: list[Any]) -> bool:
-    """Tell whether writeable NumPy memory is shared: immutable memory may be."""
-
-    def writeable(leaves: list[Any]) -> list[Any]:
-        arrays = [leaf for leaf in leaves if isinstance(leaf, np.ndarray)]
-        return [one for one in arrays if one.flags.writeable]
-
-    pairs = ((a, b) for a in writeable(mine) for b in writeable(theirs))
-    return any(np.shares_memory(a, b) for a, b in pairs)
+    """Tell whether writeable memory is shared: immutable memory may be."""
+    pairs = itertools.product(*(filter(can_be_written, leaves) for leaves in (mine, theirs)))
+    return any(share_memory(a, b) for a, b in pairs)

@@ -13,7 +13,7 @@ from difint.testing.calls import Call
 from difint.testing.checks.case import Case, Difference
 from difint.testing.code import assertion, empty_code, reproduce, targets_code
 from difint.testing.counting import counted_calls
-from difint.testing.values import leaves_of, same
+from difint.testing.values import can_be_written, leaves_of, like, own_copy, same
 
 PLANS = {"plan": "*s.prepare_args", "bind": "*s.prepare_args", "same point": "same point"}
 """The arguments that the plan of each stage is prepared with, as code."""
@@ -101,7 +101,7 @@ def rebindable(case: Case, numbers: tuple[Any, ...]) -> tuple[Any, ...]:
         now, structure = trees.flatten(values[0])
         then = trees.flatten(values[1])[0]
         pairs = zip(now, then, strict=True)
-        leaves = [np.array(b) if isinstance(a, np.ndarray) else a for a, b in pairs]
+        leaves = [own_copy(b) if can_be_written(a) else a for a, b in pairs]
         joined = trees.unflatten(structure, leaves)
         return type(one)(joined) if isinstance(one, Context) else joined
 
@@ -113,7 +113,7 @@ def rewrite(case: Case, args: tuple[Any, ...], numbers: tuple[Any, ...]) -> None
     trees = case.subject.trees
     for into, arg in zip(args, numbers, strict=True):
         for one, other in zip(leaves_of(into, trees), leaves_of(arg, trees), strict=True):
-            if isinstance(one, np.ndarray):
+            if can_be_written(one):
                 one[...] = other
 
 
@@ -133,8 +133,8 @@ def _restored(case: Case, args: tuple[Any, ...], before: list[list[Any]]) -> lis
             continue
         changed.append(position)
         for leaf, copy in zip(leaves, copies, strict=True):
-            if isinstance(leaf, np.ndarray):
-                leaf[...] = copy
+            if can_be_written(leaf):
+                leaf[...] = like(copy, leaf)
     return changed
 
 
@@ -142,9 +142,9 @@ def code_of(case: Case, call: Call, found: Difference | None = None) -> str:
     """Write the code that makes a call; of a wrong result, the assertion that fails."""
     scenario, got = case.scenario, call.code(case.subject)
     lines = targets_code(call, scenario)
-    if call.stage == "bind" and isinstance(scenario.x, np.ndarray):
+    if call.stage == "bind" and can_be_written(scenario.x):
         lines += [
-            "x = s.prepare_args[0].copy()",
+            "x = s.prepare_args[0] * 1",
             f"step = {got.removesuffix('()').replace('*s.args', 'x, *s.args[1:]')}",
             "x[...] = s.x",
         ]

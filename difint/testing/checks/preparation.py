@@ -10,12 +10,12 @@ import numpy as np
 
 from difint.contexts import Constant, Context
 from difint.errors import ArgumentError, DifintError, PreparationMismatchError
-from difint.kinds import NUMPY, PYTHON, describe, kind_of
+from difint.kinds import NUMPY, PYTHON, TORCH, describe, kind_of
 from difint.testing.calls import Call, calls_of
 from difint.testing.checks.case import Case
 from difint.testing.checks.outcome import outcome_of
 from difint.testing.code import reproduce
-from difint.testing.values import KINDS, dense, leaves_of, mapped, to_jax
+from difint.testing.values import KINDS, dense, leaves_of, like, mapped, to_torch
 
 _Errors = tuple[type[DifintError], ...]
 _MISFIT: _Errors = (PreparationMismatchError,)
@@ -99,7 +99,7 @@ def _longer(leaf: Any) -> Any:
     if kind is None or not shape:
         return leaf
     other = np.ones((shape[0] + 1, *shape[1:]), describe(leaf, KINDS).numpy_dtype)
-    return other if NUMPY.owns(leaf) else to_jax(other)
+    return like(other, leaf)
 
 
 def _recast(leaf: Any) -> Any:
@@ -107,6 +107,8 @@ def _recast(leaf: Any) -> Any:
         return leaf
     dtype = describe(leaf, KINDS).numpy_dtype
     other = np.float16 if dtype == np.float32 else np.float32
+    if TORCH.owns(leaf):
+        return to_torch(np.asarray(leaf).astype(other))
     return np.asarray(leaf).astype(other) if NUMPY.owns(leaf) else leaf.astype(other)
 
 
@@ -131,23 +133,33 @@ def _targets(case: Case) -> Iterator[_Misfit]:
     """Pass an ``out=`` or a ``y=`` that cannot be filled."""
     scenario, trees = case.scenario, case.subject.trees
     fits = {"out": scenario.result if scenario.place.operator == "in" else None, "y": scenario.y}
-    for name, like in fits.items():
-        target = None if like is None else case.poisoned(like)
-        if target is None or not all(np.shape(leaf) for leaf in leaves_of(target, trees)):
+    for name, fit in fits.items():
+        target = None if fit is None else case.poisoned(fit)
+        leaves = [] if target is None else leaves_of(target, trees)
+        if not leaves or not all(np.shape(leaf) for leaf in leaves):
             continue
         for what, change in (
             ("another size", _longer),
             ("another dtype", _recast),
             ("memory that is read-only", _read_only),
         ):
+            if change is _read_only and not _can_be_locked(leaves):
+                continue
             wrong = {name: mapped(change, target, trees)}
             yield _Misfit(f"{name}= of {what}", "*s.args", scenario.args, _BARE, wrong)
 
 
 def _read_only(leaf: Any) -> Any:
+    if TORCH.owns(leaf):  # a tensor of one entry in many places cannot be filled, either
+        return leaf.reshape(-1)[:1].reshape((1,) * leaf.ndim).expand(leaf.shape)
     other = np.array(dense(leaf))
     other.flags.writeable = False
     return other
+
+
+def _can_be_locked(leaves: list[Any]) -> bool:
+    """Tell whether there is a form of these arrays that cannot be written to."""
+    return all(not TORCH.owns(leaf) or leaf.numel() > 1 for leaf in leaves)
 
 
 def _check_survival(case: Case) -> None:
