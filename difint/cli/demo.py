@@ -12,7 +12,7 @@ from typing import Any, Final, final
 import numpy as np
 from scipy.integrate import solve_ivp
 
-from difint.backends import AutoFiniteDiff, AutoJax, AutoNumba, Backend
+from difint.backends import AutoFiniteDiff, AutoJax, AutoNumba, AutoTorch, Backend
 from difint.cli import report
 from difint.cli.problems import PROBLEMS, StiffProblem
 from difint.cli.progress import Progress
@@ -63,6 +63,7 @@ class JacobianSource:
 SOURCES: tuple[JacobianSource, ...] = (
     JacobianSource(AutoNumba(), lambda problem: problem.fill, in_place=True),
     JacobianSource(AutoJax(x64=True), lambda problem: problem.in_jax),
+    JacobianSource(AutoTorch(), lambda problem: problem.in_torch),
     JacobianSource(AutoFiniteDiff()),
     JacobianSource(None),
 )

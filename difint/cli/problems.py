@@ -51,6 +51,12 @@ class StiffProblem:
 
         return jnp.stack(self.rates(*y))
 
+    def in_torch(self, y: Any) -> Any:
+        """Compute ``f(y)`` of a PyTorch vector."""
+        import torch
+
+        return torch.stack(self.rates(*y))
+
 
 def robertson(y1: Any, y2: Any, y3: Any) -> tuple[Any, ...]:
     """Compute the rates of Robertson's three autocatalytic reactions."""

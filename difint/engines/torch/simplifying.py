@@ -6,7 +6,6 @@ Each operation that is left costs about a microsecond in a graph that Python run
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -14,7 +13,7 @@ from torch._ops import OpOverload
 from torch.fx import GraphModule, Node
 
 from difint.engines.torch.arrays import flatten
-from difint.engines.torch.tracing import root_of
+from difint.engines.torch.tracing import lift, root_of
 
 aten = torch.ops.aten
 
@@ -44,7 +43,8 @@ def simplify(module: GraphModule, *, whole: bool = False) -> list[torch.Tensor]:
     _merge(module)
     graph.eliminate_dead_code()
     _own_outputs(module)
-    return _lift(module)
+    # Copies, so that nobody changes them.
+    return [one.detach().clone() for one in lift(module)]
 
 
 def _is_pure(node: Node) -> bool:
@@ -212,26 +212,3 @@ def _fills(node: Node, root: Node) -> bool:
 
 def _repeats(value: torch.Tensor) -> bool:
     return any(n > 1 and s == 0 for n, s in zip(value.shape, value.stride(), strict=True))
-
-
-def _lift(module: GraphModule) -> list[torch.Tensor]:
-    """Make inputs of the constants that are left: copies, so that nobody changes them."""
-    graph = module.graph
-    names = dict.fromkeys(node.target for node in graph.nodes if node.op == "get_attr")
-    last = next(node for node in graph.nodes if node.op != "placeholder")
-    inputs = {}
-    for i, name in enumerate(names):
-        with graph.inserting_before(last):
-            inputs[name] = graph.placeholder(f"constant_{i}")
-    for node in _constants(module):
-        inputs[node.target].meta = dict(node.meta)
-        node.replace_all_uses_with(inputs[node.target])
-        graph.erase_node(node)
-    graph.lint()
-    module.recompile()
-    values = [operator.attrgetter(name)(module) for name in names]
-    return [one.detach().clone() for one in values]
-
-
-def _constants(module: GraphModule) -> Iterator[Node]:
-    yield from [node for node in module.graph.nodes if node.op == "get_attr"]

@@ -145,9 +145,7 @@ def functional(module: GraphModule) -> GraphModule:
     if any(root.op == "placeholder" for root in written):
         refuse_writing("AutoTorch", "x, or to a Constant")
     if written:
-        examples = [n.meta["val"] for n in module.graph.nodes if n.op == "placeholder"]
-        rewritten = torch.func.functionalize(module, remove="mutations")
-        module = traced(rewritten, [_unlike_fake(one) for one in examples])
+        module = _without_writing(module)
     module.graph.eliminate_dead_code()
     module.recompile()
     return module
@@ -187,8 +185,40 @@ def _fills_new(node: Node) -> bool:
     return same and next(iter(target.users)) is node
 
 
-def _unlike_fake(fake: torch.Tensor) -> torch.Tensor:
-    return torch.empty(fake.shape, dtype=fake.dtype, device=fake.device)
+def _without_writing(module: GraphModule) -> GraphModule:
+    """Trace a graph again without operations in place; what it captured is an input meanwhile."""
+    inputs = [node.meta["val"] for node in module.graph.nodes if node.op == "placeholder"]
+    constants = lift(module)
+    examples = [torch.empty(one.shape, dtype=one.dtype, device=one.device) for one in inputs]
+    rewritten = torch.func.functionalize(module, remove="mutations")
+    made = traced(rewritten, [*examples, *(torch.empty_like(one) for one in constants)])
+    lifted = [node for node in made.graph.nodes if node.op == "placeholder"][len(inputs) :]
+    for node, value in zip(lifted, constants, strict=True):
+        made.register_buffer(f"_captured_{node.name}", value)
+        with made.graph.inserting_before(node):
+            constant = made.graph.get_attr(f"_captured_{node.name}")
+        constant.meta = dict(node.meta)
+        node.replace_all_uses_with(constant)
+        made.graph.erase_node(node)
+    return made
+
+
+def lift(module: GraphModule) -> list[torch.Tensor]:
+    """Make inputs, the last ones, of the tensors that a graph holds; list them."""
+    graph = module.graph
+    held = [node for node in graph.nodes if node.op == "get_attr"]
+    names = dict.fromkeys(node.target for node in held)
+    last = next(node for node in graph.nodes if node.op != "placeholder")
+    inputs = {}
+    for i, name in enumerate(names):
+        with graph.inserting_before(last):
+            inputs[name] = graph.placeholder(f"constant_{i}")
+    for node in held:
+        inputs[node.target].meta = dict(node.meta)
+        node.replace_all_uses_with(inputs[node.target])
+        graph.erase_node(node)
+    module.recompile()
+    return [operator.attrgetter(name)(module) for name in names]
 
 
 def _written_by(node: Any) -> Iterator[Any]:
