@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from difint.engine import Apply, Arrays, Traces
-from difint.host_lowering import KINDS, identity, lower, to_jax
+from difint.host_lowering import KINDS, enter_of, identity, leave_of, lent_to_torch, lower
 from difint.kinds import Leaf
 from difint.problem import Form, Problem, plain_form
 from difint.trees import PYTHON_TREES
@@ -22,8 +22,8 @@ _CHUNK = 64
 def _matrix(problem: Problem, leaf: Leaf) -> Form:
     """Make the form of a matrix: of the kind of ``x``, and an array even where ``x`` is none."""
     kind = problem.x_form.leaves[0].kind
-    if kind == "jax":
-        return plain_form(leaf, np.asarray, to_jax)
+    if kind in ("jax", "torch"):
+        return plain_form(leaf, enter_of(leaf), leave_of(leaf))
     return plain_form(Leaf("numpy", leaf.shape, leaf.dtype))
 
 
@@ -76,6 +76,14 @@ def _each(apply: Apply, tangents: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...]
     return pairs[0][0], tuple(result for _, result in pairs)
 
 
+def _write(target: Any, value: Any) -> None:
+    """Fill a user's array, or tensor, with a NumPy array."""
+    if isinstance(target, np.ndarray):
+        target[...] = value
+    else:
+        target.detach().copy_(lent_to_torch(np.array(value)))
+
+
 def _watch() -> nullcontext[Traces]:
     return nullcontext(Traces())  # nothing is ever traced
 
@@ -104,5 +112,6 @@ NUMPY_ARRAYS = Arrays(
     batch=_batch,
     each=_each,
     watch=_watch,
+    write=_write,
     chunk=_CHUNK,
 )

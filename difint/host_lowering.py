@@ -11,13 +11,13 @@ from typing import Any, final
 import numpy as np
 
 from difint.checks import check_returned, refuse_traced
-from difint.errors import ArgumentError, message
-from difint.kinds import JAX, NUMPY, PYTHON, Leaf
+from difint.errors import ArgumentError, UnsupportedError, message
+from difint.kinds import JAX, NUMPY, PYTHON, TORCH, Leaf
 from difint.problem import ContextChange, Convert, Form, Lowering, Problem, single
 from difint.signature import Argument, argument
 from difint.trees import PYTHON_TREES
 
-KINDS = (PYTHON, NUMPY, JAX)
+KINDS = (PYTHON, NUMPY, JAX, TORCH)
 
 _scalar = itemgetter(())
 
@@ -29,11 +29,38 @@ def to_jax(value: Any) -> Any:
     return jnp.array(value)
 
 
+def to_torch(device: Any, value: Any) -> Any:
+    """Copy a NumPy array into a tensor."""
+    import torch
+
+    return torch.from_numpy(np.array(value)).to(device)
+
+
+def lent_to_torch(value: Any) -> Any:
+    """Make a tensor on a NumPy array's memory."""
+    import torch
+
+    return torch.from_numpy(value)
+
+
+def from_torch(value: Any) -> Any:
+    """Copy a tensor into a NumPy array."""
+    return np.array(value.detach().cpu())
+
+
 _LEAVE: dict[str, Convert] = {"python": methodcaller("item"), "numpy": _scalar, "jax": to_jax}
 
 
-def _leave_of(leaf: Leaf) -> Convert | None:
+def leave_of(leaf: Leaf) -> Convert | None:
+    """Get what turns a NumPy array into a leaf of this kind; ``None`` if it is one."""
+    if leaf.kind == "torch":
+        return partial(to_torch, leaf.device)
     return None if leaf.kind == "numpy" and leaf.shape else _LEAVE[leaf.kind]
+
+
+def enter_of(leaf: Leaf) -> Convert:
+    """Get what turns a leaf of this kind into a NumPy array."""
+    return from_torch if leaf.kind == "torch" else np.asarray
 
 
 def identity(value: Any) -> Any:
@@ -44,8 +71,9 @@ def identity(value: Any) -> Any:
 def form_of(one: Argument) -> Form:
     """Make the form of the values that ``one`` describes."""
     if one.structure is None:
-        leave = _leave_of(one.leaves[0])
-        return Form(one, single, None if leave is None else np.asarray, leave, single)
+        leaf = one.leaves[0]
+        leave = leave_of(leaf)
+        return Form(one, single, None if leave is None else enter_of(leaf), leave, single)
     return _tree_form(one)
 
 
@@ -55,7 +83,8 @@ def _tree_form(one: Argument) -> Form:
     dtype = np.result_type(*(leaf.numpy_dtype for leaf in leaves))
     stops = np.cumsum([leaf.size for leaf in leaves]).tolist()
     spans = [slice(stop - leaf.size, stop) for stop, leaf in zip(stops, leaves, strict=True)]
-    finish = [_leave_of(leaf) or identity for leaf in leaves]
+    finish = [leave_of(leaf) or identity for leaf in leaves]
+    begin = [enter_of(leaf) for leaf in leaves]
 
     def unpack(tree: Any) -> Sequence[Any]:
         parts, got = trees.flatten(tree)
@@ -64,7 +93,8 @@ def _tree_form(one: Argument) -> Form:
         return parts
 
     def enter(tree: Any) -> Any:
-        flat = np.concatenate([np.ravel(part) for part in unpack(tree)])
+        parts = zip(begin, unpack(tree), strict=True)
+        flat = np.concatenate([np.ravel(convert(part)) for convert, part in parts])
         return flat if flat.dtype.kind == "c" else flat.astype(dtype, copy=False)
 
     def spread(flat: Any) -> list[Any]:
@@ -99,6 +129,16 @@ def check_concrete(lowering: Lowering) -> None:
     contexts = [argument("", c, PYTHON_TREES, KINDS) for c in lowering.contexts]
     if any(leaf.traced for one in (lowering.described, *contexts) for leaf in one.leaves):
         refuse_traced(lowering.operator)
+    for leaf in lowering.described.leaves:
+        if "float" in str(leaf.dtype) and str(leaf.dtype).startswith("torch."):
+            text = message(
+                lowering.operator,
+                "this backend computes with NumPy, which has no such numbers",
+                expected="a dtype of NumPy",
+                got=str(leaf),
+                remedy="Convert x to torch.float32, or use AutoTorch().",
+            )
+            raise UnsupportedError(text)
 
 
 def template(value: Any) -> Any:
@@ -222,14 +262,14 @@ def taking_complex(call: Callable[..., Any]) -> Callable[..., Any]:
 def kind_of_x(one: Argument, x: Argument) -> Argument:
     """Give the leaves of ``y`` the kind of ``x``: NumPy in, NumPy out; floats in, floats out."""
     kinds = {leaf.kind for leaf in x.leaves}
-    device = next((leaf.device for leaf in x.leaves if leaf.kind == "jax"), None)
+    devices = {leaf.kind: leaf.device for leaf in x.leaves if leaf.kind in ("jax", "torch")}
 
     def settle(leaf: Leaf) -> Leaf:
-        if "jax" in kinds:
-            return Leaf("jax", leaf.shape, leaf.numpy_dtype, device)
+        for kind, device in devices.items():
+            return Leaf(kind, leaf.shape, leaf.numpy_dtype, device)
         if kinds == {"python"} and leaf.shape == () and leaf.numpy_dtype == np.float64:
             return Leaf("python", (), float)
-        return Leaf("numpy", leaf.shape, leaf.dtype) if leaf.kind == "jax" else leaf
+        return Leaf("numpy", leaf.shape, leaf.dtype) if leaf.kind in ("jax", "torch") else leaf
 
     return replace(one, leaves=tuple(map(settle, one.leaves)))
 
@@ -245,7 +285,8 @@ def _receiver(
     # The type of a scalar says its shape; times 1j, what a complex step makes of it.
     scalar = shape == () and not isinstance(example, np.ndarray)
     plain = (type(example), type(1j * example) if takes_complex else None) if scalar else ()
-    arrays = () if scalar or shape is None else (np.ndarray, type(example))
+    listed = scalar or shape is None or TORCH.owns(example)
+    arrays = () if listed else (np.ndarray, type(example))
 
     def receive(y: Any) -> Any:
         kind = type(y)
@@ -277,26 +318,28 @@ def _filling_call(lowering: Lowering, present: Convert, x: Any) -> _Lowered:
     """Lower ``f(y, x, *contexts) -> None``: every call fills an array of its own."""
     f, y = lowering.f, lowering.y
     one = check_example(lowering.operator, argument("y", y, PYTHON_TREES, KINDS))
-    shape, dtype = y.shape, y.dtype
+    shape, dtype = one.leaves[0].shape, one.leaves[0].numpy_dtype
+    lend = lent_to_torch if one.leaves[0].kind == "torch" else identity
 
     def call(x: Any, *contexts: Any) -> Any:
         filled = np.empty(shape, np.result_type(dtype, x.dtype) if x.dtype.kind == "c" else dtype)
-        f(filled, present(x), *contexts)
+        f(lend(filled), present(x), *contexts)
         return filled
 
     values = [context.value for context in lowering.contexts]
     trial, filled = x.copy(), np.full(shape, np.nan, dtype)
     constants = _constants(lowering)
     before = [leaf.copy() for leaf in constants]
-    returned = f(filled, present(trial), *values)
-    if returned is not None and returned is not filled:
+    given = lend(filled)
+    returned = f(given, present(trial), *values)
+    if returned is not None and returned is not given:
         problem = f"f returned a {type(returned).__name__}, and y= was given"
         remedy = "Leave y= out, or let f fill its first argument and return None."
         raise ArgumentError(message(lowering.operator, problem, remedy=remedy))
     check_unwritten(lowering.operator, [trial, *constants], [x, *before])
     if np.isnan(filled).any():
         again = np.zeros(shape, dtype)
-        f(again, present(trial), *values)
+        f(lend(again), present(trial), *values)
         check_filled(lowering.operator, filled, again)
     return call, form_of(kind_of_x(one, lowering.described)), filled
 
@@ -317,15 +360,16 @@ def check_filled(operator: str, filled: Any, again: Any) -> None:
     raise ArgumentError(text)
 
 
+def _can_be_filled(leaf: Leaf) -> bool:
+    """Tell whether a function that fills arrays like this one can fill NumPy's memory."""
+    mine = leaf.kind == "numpy" or (leaf.kind == "torch" and leaf.device.type == "cpu")
+    return mine and isinstance(leaf.dtype, np.dtype) and leaf.dtype.kind == "f"
+
+
 def check_example(operator: str, one: Argument) -> Argument:
     """Require a ``y`` that ``f`` can fill."""
     leaf = one.leaves[0] if one.leaves else None
-    if (
-        one.structure is None
-        and leaf is not None
-        and leaf.kind == "numpy"
-        and leaf.dtype.kind == "f"
-    ):
+    if one.structure is None and leaf is not None and _can_be_filled(leaf):
         return one
     text = message(
         operator,

@@ -71,7 +71,9 @@ LISTS: dict[str, Listing] = {
     "jax, bare": lambda: default_scenarios("jax", in_place=False, modifiers=()),
     "jax, more": lambda: families("jax", modifiers=()),
     "torch": lambda: default_scenarios("torch", modifiers=["batchify"]),
-    "torch, varied": lambda: few(default_scenarios("torch", modifiers=(*MODIFIERS, "numpify"))),
+    "torch, varied": lambda: few(
+        default_scenarios("torch", in_place=False, modifiers=(*MODIFIERS, "numpify"))
+    ),
     "torch, bare": lambda: default_scenarios("torch", in_place=False, modifiers=()),
     "torch, more": lambda: families("torch", modifiers=()),
     "torch, float32": lambda: default_scenarios("torch", dtype="float32", modifiers=()),
@@ -85,7 +87,7 @@ NUMBA = di.AutoNumba
 TORCH = di.AutoTorch
 
 ROWS = (
-    Row(FD(), ("numpy", "numpy, more", "numpy, float32", "jax, bare")),
+    Row(FD(), ("numpy", "numpy, more", "numpy, float32", "jax, bare", "torch, few")),
     Row(FD("forward"), ("numpy, plain", "numpy, more", "numpy, float32")),
     Row(FD("complex_step"), ("numpy", "numpy, more", "numpy, float32")),
     Row(di.PrimitiveOnly(FD(), "forward"), ("numpy, plain", "numpy, more")),
@@ -102,6 +104,7 @@ ROWS = (
     Row(di.SecondOrder(JAX(), FD()), ("jax, bare",)),
     Row(TORCH(), ("torch", "torch, varied", "torch, more", "torch, float32")),
     Row(TORCH(compile="eager"), ("torch, bare", "torch, varied", "torch, more")),
+    Row(di.SecondOrder(FD(), TORCH()), ("torch, few",)),
     Row(TORCH(chunk_size=3), ("torch, few",)),
     Row(di.PrimitiveOnly(TORCH(), "forward"), ("torch, bare",)),
     Row(di.PrimitiveOnly(TORCH(compile="eager"), "reverse"), ("torch, bare",)),

@@ -10,6 +10,7 @@ import numpy as np
 
 from difint.engine import Arrays
 from difint.errors import ArgumentError, UnsupportedError, message
+from difint.kinds import element_text
 from difint.problem import Problem
 
 # The power of the machine epsilon that balances truncation against rounding: a central
@@ -75,13 +76,13 @@ def _epsilon(problem: Problem) -> float:
     """Get the coarsest machine epsilon among the leaves of ``x`` and ``y``."""
     dtypes = {leaf.numpy_dtype for form in (problem.x_form, problem.y_form) for leaf in form.leaves}
     for dtype in dtypes:
-        if dtype.kind != "f":
+        if not isinstance(dtype, np.dtype) or dtype.kind != "f":
             text = message(
                 problem.source.operator,
-                f"finite differences in {dtype} mean nothing",
+                f"finite differences in {element_text(dtype)} mean nothing",
                 expected="float16, float32, float64 or longdouble",
-                got=str(dtype),
-                remedy="Use AutoJax(), or convert x to float32.",
+                got=element_text(dtype),
+                remedy="Use AutoJax() or AutoTorch(), or convert x to float32.",
             )
             raise UnsupportedError(text)
     return max(float(np.finfo(dtype).eps) for dtype in dtypes)

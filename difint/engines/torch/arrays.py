@@ -157,8 +157,7 @@ def write(target: Any, value: torch.Tensor) -> None:
     if not isinstance(target, torch.Tensor):
         target[...] = value.cpu().numpy()
     elif target.requires_grad:
-        with torch.no_grad():
-            target.copy_(value)
+        target.detach().copy_(value)
     else:
         target.copy_(value)
 

@@ -22,9 +22,20 @@ def inductor(
     """Compile a simplified graph: ``run(tensors) -> results``, and what it is."""
     start = perf_counter()
     with compiling("inductor"):
-        run = _quick(module, examples) if _is_plain(module) else _general(module, examples)
+        run = _compile(module, examples)
         run(list(examples))
     return run, f"compiled by TorchInductor in {duration(perf_counter() - start)}"
+
+
+def _compile(module: GraphModule, examples: Sequence[torch.Tensor]) -> Callable[[Any], Any]:
+    if not _is_plain(module):
+        return _general(module, examples)
+    try:
+        return _quick(module, examples)
+    except Exception as error:
+        if _lacks_compiler(error):
+            raise
+        return _general(module, examples)
 
 
 def _is_plain(module: GraphModule) -> bool:
