@@ -45,7 +45,7 @@ def lent_to_torch(value: Any) -> Any:
 
 def from_torch(value: Any) -> Any:
     """Copy a tensor into a NumPy array."""
-    return np.array(value.detach().cpu())
+    return value.detach().cpu().numpy().copy()
 
 
 _LEAVE: dict[str, Convert] = {"python": methodcaller("item"), "numpy": _scalar, "jax": to_jax}

@@ -81,4 +81,5 @@ def derivative_of(engine: Engine, problem: Problem, build: Any, result: Any) -> 
         )
         raise UnsupportedError(text)
     call, route = build(inner, problem, value=False)
-    return replace(problem, call=call, y=result, accuracy=inner.accuracy), route
+    made = replace(problem, call=call, y=result, accuracy=inner.accuracy, derived=True)
+    return made, route

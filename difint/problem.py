@@ -150,6 +150,7 @@ class Problem:
         y_form: how ``y`` looks to the user.
         source: what it was lowered from, for engines that compile the user's own code.
         accuracy: the relative error of ``call``, as a power of the machine epsilon.
+        derived: ``call`` is itself a derivative.
         frozen: the names of what ``f`` reads besides its arguments, where prepare has read it
             once and for all.
     """
@@ -161,4 +162,5 @@ class Problem:
     y_form: Form
     source: Lowering
     accuracy: float = 1.0
+    derived: bool = False
     frozen: tuple[str, ...] = ()

@@ -141,7 +141,7 @@ def in_numpy(value: Any, trees: Trees = PYTHON_TREES) -> Any:
     def copy(leaf: Any) -> Any:
         if PYTHON.owns(leaf):
             return leaf
-        return leaf.copy() if is_sparse(leaf) else np.array(leaf)
+        return leaf.copy() if is_sparse(leaf) else np.asarray(leaf).copy()
 
     return mapped(copy, value, trees)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -21,18 +20,8 @@ from scipy.optimize._numdiff import approx_derivative
 import difint as di
 from difint.cli import loops
 from difint.cli.problems import PROBLEMS
-from tests.benchmarks.timing import times
-
-
-@dataclass(frozen=True)
-class Line:
-    """``ours`` against ``rival``: at most ``bound`` times its time, or at least ``1 / bound`` faster."""
-
-    name: str
-    ours: Callable[[], Any]
-    rival: Callable[[], Any]
-    rival_name: str
-    bound: float | None
+from tests.benchmarks.pytorch import torch_lines
+from tests.benchmarks.timing import Line, times
 
 
 def robertson(y: Any) -> Any:
@@ -248,6 +237,7 @@ def main() -> int:
         *jacobian_lines(),
         *gradient_lines(),
         *finite_difference_lines(),
+        *torch_lines(),
     ):
         seconds = times({"ours": line.ours, "rival": line.rival})
         ratio = seconds["ours"] / seconds["rival"]

@@ -143,7 +143,7 @@ def _compiled(
 
 def _warm_up(kernel: Kernel, args: tuple[Any, ...]) -> None:
     """Run at the example: what fails does so at prepare, and what is lazy is done."""
-    with unchanged_generators([leaf for leaf in flatten(args)[0] if TORCH.owns(leaf)]):
+    with unchanged_generators(flatten(args)[0]):
         kernel(*args)
 
 

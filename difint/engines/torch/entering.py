@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -21,20 +22,15 @@ def from_numpy(array: Any) -> torch.Tensor:
     return torch.from_numpy(np.array(array))
 
 
-def _from_number(dtype: Any) -> Callable[[Any], torch.Tensor]:
-    def convert(number: Any) -> torch.Tensor:
-        return torch.from_numpy(np.array(number, dtype))
-
-    return convert
-
-
-def number_dtype(x: Sequence[torch.Tensor], number: Any) -> Any:
-    """Get the dtype of a Python number beside ``x``: it widens nothing, as in PyTorch."""
-    if type(number) is not float:
-        return np.dtype(type(number))
-    floats = {one.dtype for one in x}
-    narrow = floats and torch.float64 not in floats
-    return np.dtype(np.float32 if narrow else np.float64)
+def _from_number(number: Any, x: Sequence[torch.Tensor]) -> Callable[[Any], torch.Tensor]:
+    """Get what makes a tensor of a Python number beside ``x``: it widens nothing, as usual."""
+    floats = {one.dtype for one in x} if type(number) is float else set()
+    dtype = reduce(torch.promote_types, floats) if floats else None
+    if dtype not in (None, torch.float64):
+        return lambda number: torch.scalar_tensor(number, dtype=dtype)
+    # Twice as fast as PyTorch's own functions.
+    wide = np.dtype(type(number))
+    return lambda number: torch.from_numpy(np.array(number, wide))
 
 
 def _contiguous(tensor: torch.Tensor) -> torch.Tensor:
@@ -49,7 +45,7 @@ def converter(leaf: Any, x: Sequence[torch.Tensor]) -> Callable[[Any], torch.Ten
         return lambda value: from_numpy(value).contiguous()
     if isinstance(leaf, np.generic):
         return from_numpy
-    return _from_number(number_dtype(x, leaf))
+    return _from_number(leaf, x)
 
 
 def private(value: Any) -> Any:

@@ -75,9 +75,9 @@ def lower(traced: bool, lowering: Lowering) -> Problem:
         lowering: what to lower.
     """
     _check_dtypes(lowering)
-    x = as_tensors(private(lowering.x), ())
-    inputs = flatten(x)[0]
-    with settled(), unchanged_generators(inputs):
+    with settled(), unchanged_generators(flatten(lowering.x)[0]):
+        x = as_tensors(private(lowering.x), ())
+        inputs = flatten(x)[0]
         values = [_example(context) for context in lowering.contexts]
         if traced:
             values = [as_tensors(value, inputs) for value in values]

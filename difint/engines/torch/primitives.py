@@ -16,10 +16,11 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from difint.engine import Apply, Arrays, At
-from difint.engines.torch.arrays import cast, flatten, mapped, unflatten
+from difint.engines.torch.arrays import cast, flatten, mapped, ravel, unflatten, unravel
 from difint.engines.torch.entering import as_tensors, private, shared
 from difint.engines.torch.state import settled
 from difint.problem import Problem
+from difint.sweep import sweep
 
 
 @final
@@ -41,19 +42,60 @@ class AtPoint:
 
 
 def _staged(stage: Callable[..., Apply], reuse: bool) -> At:
-    """Make ``at``; where it is reused, let it tell how it was made."""
+    """Make ``at``; where it is reused, let it tell how it was made.
+
+    Gradients are on in all of it. Where they are off, PyTorch takes rules that cannot be
+    differentiated again (those of ``slogdet`` and ``solve`` with factors at hand), and
+    ``torch.func`` does not notice: its second derivatives are wrong then.
+    """
+
+    def recorded(x: Any, *contexts: Any) -> Apply:
+        with torch.enable_grad():
+            apply = stage(x, *contexts)
+
+        def within(t: Any) -> tuple[Any, Any]:
+            with torch.enable_grad():
+                return apply(t)
+
+        return within
+
     if not reuse:
-        return stage
+        return recorded
 
     def at(x: Any, *contexts: Any) -> Apply:
-        return AtPoint(stage(x, *contexts), lambda: stage(x, *contexts))
+        return AtPoint(recorded(x, *contexts), lambda: recorded(x, *contexts))
 
     return at
 
 
 def pushforward(arrays: Arrays, problem: Problem, *, value: bool, reuse: bool = False) -> At:
-    """Build the JVP, by forward mode."""
+    """Build the JVP: by forward mode, unless it is to be differentiated again.
 
+    PyTorch's rules of forward mode are no functions to differentiate: those of ``slogdet``,
+    ``solve`` or ``layer_norm`` hold what they saved for constant, and ``torch.func.jacfwd`` over
+    itself is wrong for them. The rules of reverse mode can be differentiated once in both modes.
+    """
+    inner = problem.source.order > 1 and not problem.derived
+    return _staged(_by_rows(arrays, problem, value) if inner else _forward(problem, value), reuse)
+
+
+def _by_rows(arrays: Arrays, problem: Problem, value: bool) -> Callable[..., Apply]:
+    """Build the JVP of the rows that the VJP makes of a basis of ``y``."""
+    pull = _nesting_pullback(problem, True)
+
+    def stage(x: Any, *contexts: Any) -> Apply:
+        y, rows = sweep(arrays, pull(x, *contexts), problem.y)
+
+        def apply(t: Any) -> tuple[Any, Any]:
+            result = cast(unravel(rows @ ravel(cast(t, problem.x)), problem.y), problem.y)
+            return (_copied(y) if value else None), result
+
+        return apply
+
+    return stage
+
+
+def _forward(problem: Problem, value: bool) -> Callable[..., Apply]:
     def stage(x: Any, *contexts: Any) -> Apply:
         flat, leaves = _flat(problem, x, contexts)
 
@@ -64,7 +106,7 @@ def pushforward(arrays: Arrays, problem: Problem, *, value: bool, reuse: bool = 
 
         return apply
 
-    return _staged(stage, reuse)
+    return stage
 
 
 def pullback(arrays: Arrays, problem: Problem, *, value: bool, reuse: bool = False) -> At:
@@ -76,8 +118,7 @@ def pullback(arrays: Arrays, problem: Problem, *, value: bool, reuse: bool = Fal
 def _pullback(problem: Problem, value: bool) -> Callable[..., Apply]:
     def stage(x: Any, *contexts: Any) -> Apply:
         x = _recorded(x)
-        with torch.enable_grad():
-            y = problem.call(x, *contexts)
+        y = problem.call(x, *contexts)
 
         def apply(t: Any) -> tuple[Any, Any]:
             return (_copied(y) if value else None), pulled(y, x, t)
@@ -182,9 +223,8 @@ def double_backward(problem: Problem) -> Callable[..., Apply]:
 
     def stage(x: Any, *contexts: Any) -> Apply:
         x = _recorded(x)
-        with torch.enable_grad():
-            y = problem.call(x, *contexts)
-            gradient = pulled(y, x, mapped(torch.ones_like, y), create_graph=True)
+        y = problem.call(x, *contexts)
+        gradient = pulled(y, x, mapped(torch.ones_like, y), create_graph=True)
 
         def apply(t: Any) -> tuple[Any, Any]:
             return _copied(gradient), pulled(gradient, x, t)
@@ -231,7 +271,7 @@ def works(stage: Callable[..., Apply], problem: Problem) -> bool:
     try:
         with settled(), mode, warnings.catch_warnings(action="ignore"):
             point = fake(x)
-            stage(point, *values)(mapped(torch.ones_like, point))
+            _staged(stage, False)(point, *values)(mapped(torch.ones_like, point))
     except NotImplementedError:
         return False
     except RuntimeError as error:

@@ -31,8 +31,9 @@ def settled() -> Iterator[None]:
 
 
 @contextmanager
-def unchanged_generators(tensors: list[torch.Tensor]) -> Iterator[None]:
-    """Give random generators back as they were."""
+def unchanged_generators(values: list[Any]) -> Iterator[None]:
+    """Give random generators back as they were, on the devices of these values too."""
+    tensors = [one for one in values if isinstance(one, torch.Tensor)]
     devices = sorted({one.device.index or 0 for one in tensors if one.is_cuda})
     with torch.random.fork_rng(devices):
         yield

@@ -62,7 +62,9 @@ def trace(kernel: Callable[..., Any], args: tuple[Any, ...]) -> Traced:
         made.append(structure)
         return outputs
 
-    module = functional(traced(flat, [_unlike(leaf) for leaf in leaves]))
+    with settled():
+        examples = [_unlike(leaf) for leaf in leaves]
+    module = functional(traced(flat, examples))
     SEEN.traces += 1
     return Traced(module, made[0])
 

@@ -70,7 +70,7 @@ def _check_fresh(case: Case, call: Call) -> None:
     """Call at the scenario's point, elsewhere, and again, and look at what the first became."""
     run = _runner(case, call)
     kept = _flat(case, run(call.args(case.scenario)))
-    copies = [np.array(leaf) for leaf in kept]
+    copies = [np.asarray(leaf).copy() for leaf in kept]
     run(_elsewhere(case, call))
     if not all(map(same, kept, copies)):
         _fail(case, call, "a later call changed the result of an earlier one", *_later(call))
@@ -82,7 +82,7 @@ def _check_fresh(case: Case, call: Call) -> None:
         return
     with _overwritten(kept, copies):
         again = _flat(case, run(call.args(case.scenario)))
-        copies_of_again = [np.array(leaf) for leaf in again]
+        copies_of_again = [np.asarray(leaf).copy() for leaf in again]
     got = call.code(case.subject)
     if not all(map(_equal, copies_of_again, copies)):
         problem = "writing to a result changes what a later call returns"

@@ -66,7 +66,7 @@ def _observe(case: Case, call: Call) -> Outcome:
         if call.stage == "bind":
             rewrite(case, args, case.scenario.args)
         held = (*args, case.scenario.y)
-        before = [[np.array(leaf) for leaf in _read(case, arg)] for arg in held]
+        before = [[np.asarray(leaf).copy() for leaf in _read(case, arg)] for arg in held]
         if plan is None:  # one-shot functions prepare: nothing of it is counted
             returned, calls, work = thunk(), None, None
         else:

@@ -35,4 +35,4 @@ def _values(case: Case) -> list[Any]:
     else:
         y = case.poisoned(scenario.y)
         scenario.f(y, scenario.x, *contexts)
-    return [np.array(leaf) for leaf in leaves_of(y, case.subject.trees)]
+    return [np.asarray(leaf).copy() for leaf in leaves_of(y, case.subject.trees)]

@@ -1,0 +1,229 @@
+"""AutoTorch: functions with rules of their own, second order, what one mode alone can do."""
+
+import numpy as np
+import pytest
+import torch
+
+import difint as di
+
+GRAPH, EAGER = di.AutoTorch(), di.AutoTorch(compile="eager")
+BOTH = pytest.mark.parametrize("backend", [GRAPH, EAGER], ids=["graph", "eager"])
+X = torch.tensor([0.6, 1.7, 2.4], dtype=torch.float64)
+
+
+class OldStyle(torch.autograd.Function):
+    """Round, and pass seven times the cotangent: a rule that differs from the operation's own."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return torch.round(x)
+
+    @staticmethod
+    def backward(ctx, t):
+        return 7 * t
+
+
+class NewStyle(torch.autograd.Function):
+    """The same for both modes, and for ``torch.func``."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x):
+        return torch.round(x)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        pass
+
+    @staticmethod
+    def backward(ctx, t):
+        return 7 * t
+
+    @staticmethod
+    def jvp(ctx, t):
+        return 7 * t
+
+
+class NoForward(torch.autograd.Function):
+    """A cube that reverse mode alone can differentiate, twice."""
+
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x**3
+
+    @staticmethod
+    def backward(ctx, t):
+        (x,) = ctx.saved_tensors
+        return 3 * x**2 * t
+
+
+@BOTH
+def test_custom_rules_are_followed_not_the_operations_under_them(backend):
+    got = di.prepare_gradient(lambda x: (OldStyle.apply(x) * x).sum(), backend, X).execute(X)
+    torch.testing.assert_close(got, torch.round(X) + 7 * X)
+    for mode in ("forward", "reverse"):
+        one = di.AutoTorch(mode, compile=backend.compile)
+        plan = di.prepare_jacobian(lambda x: NewStyle.apply(x) * x, one, X)
+        torch.testing.assert_close(plan.execute(X), torch.diag(torch.round(X) + 7 * X))
+
+
+@BOTH
+def test_a_rule_of_reverse_mode_alone_serves_second_order(backend):
+    """Forward over reverse is refused by PyTorch here: double backward is taken."""
+    plan = di.prepare_hvp(lambda x: NoForward.apply(x).sum(), backend, X, X)
+    torch.testing.assert_close(plan.execute(X, X), 6 * X * X)
+    gradient, product = plan.gradient_and_hvp(2 * X, X)
+    torch.testing.assert_close(gradient, 12 * X * X)
+    torch.testing.assert_close(product, 12 * X * X)
+    h = di.prepare_hessian(lambda x: NoForward.apply(x).sum(), backend, X).execute(X)
+    torch.testing.assert_close(h, torch.diag(6 * X))
+
+
+@BOTH
+def test_forward_mode_without_a_rule_says_so(backend):
+    one = di.AutoTorch("forward", compile=backend.compile)
+    with pytest.raises((di.UnsupportedError, RuntimeError)) as caught:
+        di.prepare_jacobian(NoForward.apply, one, X)
+    text = "\n".join([str(caught.value), *getattr(caught.value, "__notes__", ())])
+    assert "setup_context" in text or "mode='reverse'" in text
+
+
+@BOTH
+def test_both_ways_of_second_order_agree(backend):
+    def f(x, a):
+        return (torch.exp(a * x) * torch.roll(x, 1)).sum() / (1 + x @ x)
+
+    a = di.Constant(0.3)
+    right = torch.func.hessian(lambda x: f(x, 0.3))(X)
+    for one in (
+        backend,
+        di.PrimitiveOnly(backend, "forward"),
+        di.PrimitiveOnly(backend, "reverse"),
+        di.SecondOrder(
+            di.AutoTorch("reverse", compile=backend.compile),
+            di.AutoTorch("forward", compile=backend.compile),
+        ),
+    ):
+        got = di.prepare_hessian(f, one, X, a).execute(X, a)
+        torch.testing.assert_close(got, right)
+
+
+def test_routes():
+    assert di.prepare_jacobian(lambda x: x**2, GRAPH, X).route == "pullback × 3"
+    assert di.prepare_jacobian(lambda x: torch.cat([x, x]), GRAPH, X).route == "pushforward × 3"
+    assert di.prepare_hvp(lambda x: x @ x, GRAPH, X, X).route == "native"
+    assert di.prepare_hessian(lambda x: x @ x, GRAPH, X).route == "(native) × 3"
+
+
+@BOTH
+@pytest.mark.parametrize("mode", ["forward", "reverse"])
+def test_a_loop_where_vmap_refuses(backend, mode):
+    """A rule without a rule for vmap: seeds go through one by one."""
+
+    class Plain(torch.autograd.Function):
+        @staticmethod
+        def forward(x):
+            return x**2
+
+        @staticmethod
+        def setup_context(ctx, inputs, output):
+            (x,) = inputs
+            ctx.save_for_backward(x)
+            ctx.save_for_forward(x)
+
+        @staticmethod
+        def backward(ctx, t):
+            (x,) = ctx.saved_tensors
+            if t.sum() == 12345:  # a branch on the cotangent
+                return t
+            return 2 * x * t
+
+        @staticmethod
+        def jvp(ctx, t):
+            (x,) = ctx.saved_tensors
+            return 2 * x * t
+
+    one = di.AutoTorch(mode, compile=backend.compile)
+    if backend is GRAPH and mode == "reverse":
+        with pytest.raises(di.UnsupportedError, match="depends on the numbers"):
+            di.prepare_jacobian(Plain.apply, one, X)
+        return
+    got = di.prepare_jacobian(Plain.apply, one, X).execute(X)
+    torch.testing.assert_close(got, torch.diag(2 * X))
+    batch = di.prepare_pullback(Plain.apply, one, X, (X, 2 * X))
+    torch.testing.assert_close(batch.execute(X, (X, 2 * X)), (2 * X * X, 4 * X * X))
+
+
+A = torch.tensor([[4.0, 1.0, 0.5], [1.0, 3.0, -0.5], [0.5, -0.5, 2.0]], dtype=torch.float64)
+
+
+def matrix(x):
+    return A + torch.outer(x, x)
+
+
+OPERATIONS = {
+    "lgamma": lambda x: torch.lgamma(x).sum(),
+    "logdet": lambda x: torch.logdet(matrix(x)),
+    "det": lambda x: torch.linalg.det(matrix(x)),
+    "solve": lambda x: torch.linalg.solve(matrix(x), torch.sin(x)) @ x,
+    "inv": lambda x: torch.linalg.inv(matrix(x)).sum(),
+    "cholesky": lambda x: torch.linalg.cholesky(matrix(x)).sum(),
+    "eigvalsh": lambda x: (torch.linalg.eigvalsh(matrix(x)) ** 2).sum(),
+    "svdvals": lambda x: torch.linalg.svdvals(matrix(x)).sum(),
+    "fft": lambda x: torch.fft.rfft(x).abs().sum(),
+    "prod": lambda x: x.prod(),
+    "cumprod": lambda x: torch.cumprod(x, 0).sum(),
+    "norm": lambda x: x.norm(),
+    "softmax": lambda x: (torch.softmax(x, 0) ** 2).sum(),
+    "layer_norm": lambda x: (torch.nn.functional.layer_norm(x, (3,)) ** 3).sum(),
+    "gelu": lambda x: torch.nn.functional.gelu(x).sum(),
+    "sort": lambda x: (x.sort().values ** torch.arange(3)).sum(),
+    "max": lambda x: x.max() * x.min(),
+    "std": lambda x: x.std(),
+    "convolution": lambda x: (
+        torch.nn.functional.conv1d(x[None, None], x[None, None, :2]) ** 2
+    ).sum(),
+}
+
+
+@pytest.mark.parametrize("mode", [None, "forward", "reverse"])
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_derivatives_of_operations_against_differences(name, mode):
+    """Second order of forward mode over itself is wrong in PyTorch: ours must not be."""
+    f = OPERATIONS[name]
+    gradient = di.gradient(f, di.AutoFiniteDiff(), X)
+    hessian = di.hessian(f, di.AutoFiniteDiff(), X)
+    for compile in ("graph", "eager"):
+        backend = di.AutoTorch(mode, compile=compile)
+        got = di.prepare_gradient(f, backend, X).execute(X)
+        torch.testing.assert_close(got, gradient, rtol=1e-8, atol=1e-8)
+        got = di.prepare_hessian(f, backend, X).execute(X)
+        torch.testing.assert_close(got, hessian, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["logdet", "solve", "layer_norm"])
+def test_second_derivatives_of_operations(name):
+    def line(s):
+        return torch.stack([OPERATIONS[name](X * s), s**3])
+
+    right = di.second_derivative(line, di.AutoFiniteDiff(), 1.0)
+    for backend in (GRAPH, EAGER, di.AutoTorch("forward"), di.AutoTorch("reverse")):
+        np.testing.assert_allclose(di.second_derivative(line, backend, 1.0), right, rtol=1e-5)
+
+
+def test_finite_differences_of_tensors():
+    plan = di.prepare_jacobian(lambda x: torch.sin(x) * x[0], di.AutoFiniteDiff(), X)
+    value, got = plan.value_and_jacobian(X)
+    assert isinstance(got, torch.Tensor) and isinstance(value, torch.Tensor)
+    right = torch.func.jacfwd(lambda x: torch.sin(x) * x[0])(X)
+    torch.testing.assert_close(got, right, rtol=1e-9, atol=1e-9)
+    over = di.SecondOrder(di.AutoFiniteDiff(), GRAPH)
+    h = di.prepare_hessian(lambda x: (x**4).sum(), over, X).execute(X)
+    torch.testing.assert_close(h, torch.diag(12 * X**2), rtol=1e-8, atol=1e-8)
+    with pytest.raises(di.UnsupportedError, match="NumPy, which has no such numbers"):
+        di.gradient(lambda x: x.sum(), di.AutoFiniteDiff(), X.bfloat16())
+    np.testing.assert_allclose(
+        di.gradient(lambda x: torch.exp(x).sum(), GRAPH, X.numpy()), np.exp(X.numpy())
+    )
