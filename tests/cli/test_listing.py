@@ -94,6 +94,8 @@ def test_settings_with_the_same_gaps_are_listed_once():
         "AutoFiniteDiff(scheme='complex_step')",
         "AutoJax()",
         "AutoNumba()",
+        "AutoTorch()",
+        "AutoTorch(compile='eager')",
     ]
 
 
@@ -101,4 +103,4 @@ def test_the_table_in_the_docs_is_that_of_the_command():
     text = (Path(difint.__file__).parents[1] / "docs" / "backends.md").read_text()
     for gap in gaps_of(BACKENDS):
         assert f"| `{gap.backend}` | {gap.feature} | {gap.reason} |" in text
-    assert text.count("| refused: pass the real") == 4
+    assert text.count("| refused: pass the real") == 6

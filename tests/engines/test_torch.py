@@ -118,8 +118,8 @@ def test_what_a_graph_would_freeze_is_refused(branching):
     with pytest.raises(di.UnsupportedError) as caught:
         di.prepare_gradient(branching, GRAPH, X)
     text = str(caught.value)
-    assert "depends on the numbers in a tensor" in text
-    assert "AutoTorch(compile='eager')" in text and "torch.where" in text
+    reasons = "depends on the numbers in a tensor", "makes a NumPy array of a tensor"
+    assert any(reason in text for reason in reasons) and "AutoTorch(compile='eager')" in text
     assert caught.value.__cause__ is not None
     other = torch.tensor([-1.0, 4.0, 2.0], dtype=torch.float64)
     plan = di.prepare_gradient(branching, EAGER, X)

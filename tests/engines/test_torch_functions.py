@@ -208,9 +208,26 @@ def test_second_derivatives_of_operations(name):
     def line(s):
         return torch.stack([OPERATIONS[name](X * s), s**3])
 
-    right = di.second_derivative(line, di.AutoFiniteDiff(), 1.0)
+    one = torch.tensor(1.0, dtype=torch.float64)
+    right = di.second_derivative(line, di.AutoFiniteDiff(), one)
     for backend in (GRAPH, EAGER, di.AutoTorch("forward"), di.AutoTorch("reverse")):
-        np.testing.assert_allclose(di.second_derivative(line, backend, 1.0), right, rtol=1e-5)
+        got = di.prepare_second_derivative(line, backend, one).execute(one)
+        torch.testing.assert_close(got, right, rtol=1e-5, atol=1e-5)
+
+
+@BOTH
+@pytest.mark.parametrize(
+    "written",
+    [np.sin, lambda x: np.sum(x**2), lambda x: x.astype(float), lambda x: np.exp(x) * x],
+    ids=["ufunc", "sum", "astype", "mixed"],
+)
+# NumPy's own, of an array library that it meets.
+@pytest.mark.filterwarnings("ignore:__array_wrap__:DeprecationWarning")
+def test_functions_written_with_numpy_are_told_what_to_do(backend, written):
+    with pytest.raises((AttributeError, RuntimeError, TypeError)) as caught:
+        di.pushforward(written, backend, np.ones(3), np.ones(3))
+        di.pullback(written, backend, np.ones(3), np.ones(3))
+    assert any("Write f with torch" in note for note in caught.value.__notes__)
 
 
 def test_finite_differences_of_tensors():

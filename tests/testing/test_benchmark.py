@@ -123,7 +123,7 @@ def test_results_are_waited_for_in_every_evaluation(monkeypatch):
         return value.block_until_ready()
 
     counted = dataclasses.replace(JAX_KIND, wait=wait)
-    monkeypatch.setattr(values, "KINDS", (*values.KINDS[:-1], counted))
+    monkeypatch.setattr(values, "KINDS", (counted, *values.KINDS))
     scenario = Scenario("gradient", lambda x: (x**2).sum(), jnp.asarray(X))
     rows = rows_of(JAX, scenario)
     evaluated = sum(row.samples * row.evaluations for row in rows.values() if row.prepared)

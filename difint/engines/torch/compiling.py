@@ -17,6 +17,7 @@ from difint.engines.torch.program import program
 from difint.engines.torch.simplifying import simplify
 from difint.engines.torch.state import (
     autocasting,
+    hinting,
     refuse_transformed,
     settled,
     transforming,
@@ -84,7 +85,7 @@ def _eager(kernel: Kernel) -> Kernel:
         if autocasting() or torch.is_inference_mode_enabled():
             with settled():
                 return run(*args)
-        with torch.no_grad():
+        with torch.no_grad(), hinting(args[0]):
             return run(*args)
 
     def run(x: Any, *others: Any) -> Any:

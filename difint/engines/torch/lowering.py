@@ -15,7 +15,13 @@ from difint.contexts import Constant, Context
 from difint.engines.torch.arrays import Spec, flatten, mapped, spec_of, unflatten
 from difint.engines.torch.entering import as_tensors, private, shared
 from difint.engines.torch.frozen import frozen_in
-from difint.engines.torch.state import cutting, settled, switches_seen, unchanged_generators
+from difint.engines.torch.state import (
+    cutting,
+    hinting,
+    settled,
+    switches_seen,
+    unchanged_generators,
+)
 from difint.errors import ArgumentError, message
 from difint.host_lowering import check_filled
 from difint.kinds import NUMPY, PYTHON, TORCH, Leaf, element_text
@@ -82,7 +88,8 @@ def lower(traced: bool, lowering: Lowering) -> Problem:
         if traced:
             values = [as_tensors(value, inputs) for value in values]
         run = _filled if lowering.y is not None else _returned
-        (y, y_form), switches = switches_seen(lambda: run(lowering, x, values))
+        with hinting(lowering.x):
+            (y, y_form), switches = switches_seen(lambda: run(lowering, x, values))
         specs, y_specs = mapped(spec_of, x), mapped(spec_of, y)
     f = cutting(lowering.f) if switches else lowering.f
     made = _call_of(lowering, f, y_specs)

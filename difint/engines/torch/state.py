@@ -39,6 +39,24 @@ def unchanged_generators(values: list[Any]) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def hinting(x: Any) -> Iterator[None]:
+    """Say what ``f`` is given, where an error may come from taking it for something else."""
+    try:
+        yield
+    except (AttributeError, RuntimeError, TypeError) as error:
+        given = any(isinstance(leaf, torch.Tensor) for leaf in flatten(x)[0])
+        if not given or "numpy" in str(error):
+            error.add_note(_TENSORS)
+        raise
+
+
+_TENSORS = (
+    "difint: AutoTorch gives f tensors, whatever kind x is of. Write f with torch, without NumPy's "
+    "functions, or use AutoFiniteDiff()."
+)
+
+
 @final
 class _Switches(TorchFunctionMode):
     """Notes whether a function switches the record for autograd off."""

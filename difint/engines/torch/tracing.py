@@ -86,7 +86,7 @@ def traced(
         raise UnsupportedError(_underived(error)) from error
     except RuntimeError as error:
         if _NUMBERLESS in str(error):
-            raise UnsupportedError(_BRANCH) from error
+            raise UnsupportedError(_CONVERSION) from error
         error.add_note(_HINT)
         raise
 
@@ -120,6 +120,15 @@ _CAPTURED = message(
     "running statistics",
     remedy="Call module.eval(), or make the layer with track_running_stats=False; or pass scratch "
     "memory as a Cache, or use AutoTorch(compile='eager').",
+)
+
+_CONVERSION = message(
+    "AutoTorch",
+    "f makes a NumPy array of a tensor, which a graph cannot follow, nor a derivative",
+    expected="functions of torch",
+    got="one of NumPy, or a call of .numpy(), shown in the error above",
+    remedy="Write f with torch, or use AutoFiniteDiff(); AutoTorch(compile='eager') where that "
+    "part is detached.",
 )
 
 _HINT = (
