@@ -17,9 +17,6 @@ INDUCTOR, AOT = di.AutoTorch(compile="inductor"), di.AutoTorch(compile="aot")
 COMPILED = pytest.mark.parametrize("backend", [INDUCTOR, AOT], ids=["inductor", "aot"])
 X = torch.tensor([0.9, 0.2, 0.1], dtype=torch.float64)
 
-# PyTorch's own, of a part of Python that it uses.
-pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec.*:FutureWarning")
-
 
 def f(x, a):
     return torch.stack([x[0] * x[1], torch.sin(a * x[2])])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from time import perf_counter
@@ -81,7 +82,9 @@ def compiling(mode: str) -> Iterator[None]:
     """Count a compilation, and explain why one fails."""
     SEEN.compilations += 1
     try:
-        yield
+        # What PyTorch's compiler says of parts of itself is nothing that a user can mend.
+        with warnings.catch_warnings(action="ignore"):
+            yield
     except Exception as error:
         if _lacks_compiler(error):
             raise BackendUnavailableError(_no_compiler(mode), name="g++") from error
