@@ -1,4 +1,4 @@
-"""Compare plans with their rivals: ``python -m tests.benchmarks``.
+"""Compare plans with their rivals: ``python -m tests.benchmarks [numba | jax | torch | ...]``.
 
 Every line is a ratio of medians from one run, with the bound that it has to keep. Exits with 1
 if one is not kept.
@@ -228,28 +228,35 @@ def numba_lines() -> Iterator[Line]:
 # fmt: on
 
 
-def main() -> int:
+GROUPS: dict[str, tuple[Callable[[], Iterator[Line]], ...]] = {
+    "numba": (numba_lines, kinetics_lines),
+    "jax": (jacobian_lines, gradient_lines),
+    "differences": (finite_difference_lines,),
+    "torch": (torch_lines,),
+}
+
+
+def main(chosen: list[str]) -> int:
+    unknown = set(chosen) - set(GROUPS)
+    if unknown:
+        print(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(GROUPS)}")
+        return 2
     jax.config.update("jax_enable_x64", True)
     kept = True
-    for line in (
-        *numba_lines(),
-        *kinetics_lines(),
-        *jacobian_lines(),
-        *gradient_lines(),
-        *finite_difference_lines(),
-        *torch_lines(),
-    ):
+    makers = [make for name in chosen or GROUPS for make in GROUPS[name]]
+    for line in (line for make in makers for line in make()):
         seconds = times({"ours": line.ours, "rival": line.rival})
         ratio = seconds["ours"] / seconds["rival"]
-        verdict = "" if line.bound is None else f"at most {line.bound:.2f}: "
+        verdict = "" if line.bound is None else f"at most {line.bound:.3f}: "
         if line.bound is not None:
             verdict += "kept" if ratio <= line.bound else "NOT KEPT"
             kept &= ratio <= line.bound
         print(
-            f"{line.name:46s} {seconds['ours'] * 1e6:8.2f} us  {ratio:5.3f} x {line.rival_name:32s} {verdict}"
+            f"{line.name:60s} {seconds['ours'] * 1e6:8.2f} us  {ratio:5.3f} x {line.rival_name:32s} {verdict}",
+            flush=True,
         )
     return 0 if kept else 1
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -120,3 +120,18 @@ def test_without_a_compiler_the_modes_that_do_without_are_named(tmp_path, how):
         "Install one (Debian: apt install g++), or use compile='graph' or compile='eager', which "
         "need none.",
     ]
+
+
+def test_captured_numbers_are_part_of_a_package():
+    """Small constants are written out in compiled code: another number is another package."""
+
+    def scaled(by):
+        factor = torch.tensor(by, dtype=torch.float64)
+        large = torch.full((3, 3), by, dtype=torch.float64)
+        return lambda x: (factor * x**2).sum() + (large @ x).sum()
+
+    plans = [di.prepare_gradient(scaled(by), AOT, X) for by in (2.0, 3.0, 2.0)]
+    for plan, by in zip(plans, (2.0, 3.0, 2.0), strict=True):
+        torch.testing.assert_close(plan.execute(X), 2 * by * X + 3 * by)
+    paths = [plan.info.program.rpartition(" ")[2] for plan in plans]
+    assert paths[0] == paths[2] != paths[1] and plans[2].info.program.startswith("loaded")

@@ -16,6 +16,7 @@ from torch.fx import GraphModule
 import difint
 from difint import keeping
 from difint.engines.torch.inductor import compiling
+from difint.engines.torch.tracing import held_by
 from difint.text import duration
 
 _MOST = 200
@@ -61,7 +62,10 @@ def _place(module: GraphModule, examples: Sequence[torch.Tensor]) -> Path:
     versions = torch.__version__, difint.__version__, torch.backends.cpu.get_cpu_capability()
     devices = sorted({_hardware(one) for one in examples})
     threads = torch.get_num_threads()
-    text = json.dumps([module.code, forms, versions, devices, threads], default=str)
+    held = [held_by(module, node) for node in module.graph.nodes if node.op == "get_attr"]
+    numbers = [(str(one.dtype), repr(one.tolist())) for one in held]
+    told = [module.code, numbers, forms, versions, devices, threads]
+    text = json.dumps(told, default=str)
     name = hashlib.sha256(text.encode()).hexdigest()
     folder = keeping.directory() or _temporary()
     return folder / f"{name[:32]}.pt2"

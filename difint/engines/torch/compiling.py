@@ -133,7 +133,7 @@ def _compiled(
     traced = trace(kernel, tensors)
     leaves = flatten(tensors)[0]
     with settled(), unchanged_generators(leaves):
-        constants = simplify(traced.module, whole=whole)
+        constants = simplify(traced.module, whole=whole, inline=mode != "graph")
         run, text = _MAKERS[mode](traced.module, [*leaves, *constants])
     checked = mode != "graph" and not strict
     entry = _Entry(args, x, leaves if checked else None, constants)

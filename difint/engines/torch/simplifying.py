@@ -13,7 +13,7 @@ from torch._ops import OpOverload
 from torch.fx import GraphModule, Node
 
 from difint.engines.torch.arrays import flatten
-from difint.engines.torch.tracing import lift, root_of
+from difint.engines.torch.tracing import held_by, lift, root_of
 
 aten = torch.ops.aten
 
@@ -21,13 +21,16 @@ _MOST_BYTES = 2**24
 """The largest constant that is computed at prepare: seeds, not tables."""
 
 
-def simplify(module: GraphModule, *, whole: bool = False) -> list[torch.Tensor]:
+def simplify(
+    module: GraphModule, *, whole: bool = False, inline: bool = False
+) -> list[torch.Tensor]:
     """Simplify a functional graph in place, and lift its constants to inputs.
 
     Args:
         module: the graph.
         whole: compute all that constants decide at prepare, whatever its size, random numbers
             too: for a plan of one point.
+        inline: leave constants of a few numbers in the graph, for a compiler to write out.
 
     Returns:
         The constants, in the order of the inputs that were added for them.
@@ -44,7 +47,12 @@ def simplify(module: GraphModule, *, whole: bool = False) -> list[torch.Tensor]:
     graph.eliminate_dead_code()
     _own_outputs(module)
     # Copies, so that nobody changes them.
-    return [one.detach().clone() for one in lift(module)]
+    return [one.detach().clone() for one in lift(module, _few_numbers if inline else None)]
+
+
+def _few_numbers(value: Any) -> bool:
+    """Tell whether TorchInductor writes a constant out, as it does with eight numbers at most."""
+    return bool(value.dim() <= 1 and value.numel() <= 8)
 
 
 def _is_pure(node: Node) -> bool:
@@ -113,7 +121,7 @@ def _fold(module: GraphModule, whole: bool) -> None:
     known: dict[Node, Any] = {}
     for node in module.graph.nodes:
         if node.op == "get_attr":
-            known[node] = operator.attrgetter(node.target)(module)
+            known[node] = held_by(module, node)
         elif node.op == "call_function" and all(one in known for one in node.all_input_nodes):
             if whole or (_is_pure(node) and _is_small(node)):
                 known[node] = _computed(node, known)
@@ -153,7 +161,7 @@ def _unit_factor(module: GraphModule, node: Node) -> Node | None:
     for factor, other in (node.args, node.args[::-1]):
         if not isinstance(factor, Node) or factor.op != "get_attr" or not isinstance(other, Node):
             continue
-        value = operator.attrgetter(factor.target)(module)
+        value = held_by(module, factor)
         if _meta(other) == _meta(node) and bool((value == 1).all()):
             return other
     return None

@@ -214,22 +214,47 @@ def _without_writing(module: GraphModule) -> GraphModule:
     return made
 
 
-def lift(module: GraphModule) -> list[torch.Tensor]:
-    """Make inputs, the last ones, of the tensors that a graph holds; list them."""
-    graph = module.graph
-    held = [node for node in graph.nodes if node.op == "get_attr"]
-    names = dict.fromkeys(node.target for node in held)
-    last = next(node for node in graph.nodes if node.op != "placeholder")
-    inputs = {}
-    for i, name in enumerate(names):
-        with graph.inserting_before(last):
-            inputs[name] = graph.placeholder(f"constant_{i}")
-    for node in held:
-        inputs[node.target].meta = dict(node.meta)
+def lift(module: GraphModule, kept: Callable[[Any], bool] | None = None) -> list[torch.Tensor]:
+    """Make inputs, the last ones, of the tensors that a graph holds; list them.
+
+    Args:
+        module: the graph.
+        kept: which of them it keeps all the same, as buffers that are copies; ``None`` for none.
+    """
+    graph, inputs, values = module.graph, dict[str, Node](), list[torch.Tensor]()
+    last = [node for node in graph.nodes if node.op == "placeholder"][-1]
+    for node in [node for node in graph.nodes if node.op == "get_attr"]:
+        value = held_by(module, node)
+        if kept is not None and kept(value):
+            name = f"kept_{node.name}"
+            module.register_buffer(name, value.detach().clone())
+            node.target = name
+            continue
+        if node.target not in inputs:
+            with graph.inserting_after(last):
+                last = graph.placeholder(f"constant_{len(values)}")
+            inputs[node.target] = last
+            inputs[node.target].meta = dict(node.meta)
+            values.append(value)
         node.replace_all_uses_with(inputs[node.target])
         graph.erase_node(node)
+    _drop_unused(module)
     module.recompile()
-    return [operator.attrgetter(name)(module) for name in names]
+    return values
+
+
+def held_by(module: GraphModule, node: Node) -> torch.Tensor:
+    """Get the tensor that a ``get_attr`` node reads."""
+    value: torch.Tensor = operator.attrgetter(str(node.target))(module)
+    return value
+
+
+def _drop_unused(module: GraphModule) -> None:
+    """Forget the tensors that no node reads: a package would hold them all."""
+    used = {node.target for node in module.graph.nodes if node.op == "get_attr"}
+    named = [*dict(module.named_buffers()), *dict(module.named_parameters())]
+    for name in set(named) - used:
+        delattr(module, name)
 
 
 def _written_by(node: Any) -> Iterator[Any]:
