@@ -311,6 +311,30 @@ def test_writing_to_arguments_is_refused(backend):
         di.prepare_gradient(lambda x, a: (a.add_(1.0) * x).sum(), backend, X, constant)
 
 
+@BOTH
+def test_values_that_f_keeps_are_copied(backend):
+    kept = torch.rand(2, 3, dtype=torch.float64)
+    for constant in (lambda x: kept, lambda x: kept[:, 1:], lambda x: kept * 1.0):
+        plan = di.prepare_jacobian(constant, backend, X)
+        value, got = plan.value_and_jacobian(X)
+        torch.testing.assert_close(value, constant(X))
+        assert value.data_ptr() != kept.data_ptr()
+        assert not got.any() and got.shape == (value.numel(), 3)
+
+
+@pytest.mark.parametrize("compile", ["graph", "eager", "inductor"])
+def test_a_matrix_without_an_inverse_is_an_error_in_a_graph_too(compile):
+    """PyTorch checks after it has computed: the check has no result, and is kept all the same."""
+
+    def f(x):
+        return torch.linalg.inv(torch.diag(x)).sum()
+
+    plan = di.prepare_gradient(f, di.AutoTorch(compile=compile), X)
+    torch.testing.assert_close(plan.execute(X), -1 / X**2)
+    with pytest.raises(RuntimeError, match="could not be completed"):
+        plan.execute(X * torch.tensor([1.0, 0.0, 1.0], dtype=torch.float64))
+
+
 def test_writing_to_a_captured_tensor_is_refused_in_a_graph():
     seen = torch.zeros(3, dtype=torch.float64)
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch.fx import GraphModule
 
-from difint.engines.torch.tracing import traced
+from difint.engines.torch.tracing import drop_dead, traced
 from difint.engines.torch.watching import SEEN
 from difint.errors import BackendUnavailableError, UnsupportedError, message
 from difint.text import duration
@@ -69,7 +69,7 @@ def _quick(module: GraphModule, examples: Sequence[torch.Tensor]) -> Callable[[A
         for one in examples
     ]
     lowered = traced(module, fresh, select_decomp_table())
-    lowered.graph.eliminate_dead_code()
+    drop_dead(lowered)
     lowered.recompile()
     fakes = [node.meta["val"] for node in lowered.graph.nodes if node.op == "placeholder"]
     with tracing(TracingContext(detect_fake_mode(fakes))):

@@ -102,7 +102,7 @@ def _forward(problem: Problem, value: bool) -> Callable[..., Apply]:
         def apply(t: Any) -> tuple[Any, Any]:
             tangents = tuple(flatten(t)[0])
             ys, results = torch.func.jvp(flat.call, leaves, tangents)
-            return (flat.rebuild(ys) if value else None), flat.rebuild(results)
+            return (_copied(flat.rebuild(ys)) if value else None), flat.rebuild(results)
 
         return apply
 
@@ -148,8 +148,8 @@ def _recorded(x: Any) -> Any:
 
 
 def _copied(value: Any) -> Any:
-    """Copy what is kept at a point, for every result has memory of its own."""
-    return mapped(lambda leaf: leaf.detach().clone(), value)
+    """Copy what is kept at a point, or may be ``f``'s own: every result has its own memory."""
+    return mapped(torch.clone, value)
 
 
 def pulled(y: Any, x: Any, t: Any, *, create_graph: bool = False) -> Any:

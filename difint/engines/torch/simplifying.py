@@ -13,7 +13,7 @@ from torch._ops import OpOverload
 from torch.fx import GraphModule, Node
 
 from difint.engines.torch.arrays import flatten
-from difint.engines.torch.tracing import held_by, lift, root_of
+from difint.engines.torch.tracing import drop_dead, held_by, lift, root_of
 
 aten = torch.ops.aten
 
@@ -35,16 +35,15 @@ def simplify(
     Returns:
         The constants, in the order of the inputs that were added for them.
     """
-    graph = module.graph
-    for node in graph.nodes:
+    for node in module.graph.nodes:
         if _is_pure(node) and (same := _same_as(node)) is not None:
             node.replace_all_uses_with(same)
     _fold(module, whole)
-    for node in list(graph.nodes):
+    for node in list(module.graph.nodes):
         if _is_pure(node) and (same := _unit_factor(module, node)) is not None:
             node.replace_all_uses_with(same)
     _merge(module)
-    graph.eliminate_dead_code()
+    drop_dead(module)
     _own_outputs(module)
     # Copies, so that nobody changes them.
     return [one.detach().clone() for one in lift(module, _few_numbers if inline else None)]
@@ -61,12 +60,13 @@ def _is_pure(node: Node) -> bool:
         return False
     if node.target is operator.getitem:
         return True
-    if not isinstance(node.target, OpOverload):
+    if not isinstance(node.target, OpOverload) or node.target.namespace not in _KNOWN:
         return False
     random = torch.Tag.nondeterministic_seeded in node.target.tags
     return not random and not node.is_impure() and node.target not in _VALUES
 
 
+_KNOWN = frozenset({"aten", "prims"})
 _VALUES = frozenset({aten._local_scalar_dense.default, aten.item.default})
 
 

@@ -148,7 +148,7 @@ def _underived(error: Exception) -> str:
 
 def functional(module: GraphModule) -> GraphModule:
     """Write a graph without operations in place, and without what has no effect."""
-    module.graph.eliminate_dead_code()
+    drop_dead(module)
     _write_tangents(module)
     written = [root for node in module.graph.nodes for root in _written_by(node)]
     if any(root.op == "get_attr" for root in written):
@@ -157,9 +157,19 @@ def functional(module: GraphModule) -> GraphModule:
         refuse_writing("AutoTorch", "x, or to a Constant")
     if written:
         module = _without_writing(module)
-    module.graph.eliminate_dead_code()
+    drop_dead(module)
     module.recompile()
     return module
+
+
+def drop_dead(module: GraphModule) -> None:
+    """Drop what no result needs, but not the checks, as of matrices that have no inverse."""
+    module.graph.eliminate_dead_code(is_impure_node=_is_needed)
+
+
+def _is_needed(node: Node) -> bool:
+    returning = not isinstance(node.target, OpOverload) or bool(node.target._schema.returns)
+    return not returning or node.is_impure()
 
 
 def _write_tangents(module: GraphModule) -> None:
