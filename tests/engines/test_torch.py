@@ -433,6 +433,14 @@ def test_mismatches_are_explained():
         di.prepare_jacobian(f, GRAPH, torch.arange(3))
 
 
+def test_a_tree_of_another_structure_is_refused_without_strictness_too():
+    x = {"a": X, "b": 2 * X}
+    plan = di.prepare_gradient(lambda x: (x["a"] * x["b"]).sum(), GRAPH, x, strict=False)
+    torch.testing.assert_close(plan.execute(x)["a"], 2 * X)
+    with pytest.raises(di.PreparationMismatchError, match="another structure than at prepare"):
+        plan.execute({"a": X, "c": X, "b": X})
+
+
 def test_bound_tensors_are_read_again():
     x, out = X.clone(), torch.empty(3, dtype=torch.float64)
     step = di.prepare_gradient(total, GRAPH, x).bind(x, out=out)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from difint.engines.torch.program import program
 from difint.engines.torch.simplifying import simplify
 from difint.engines.torch.state import (
     autocasting,
+    explaining,
     hinting,
     refuse_transformed,
     settled,
@@ -85,7 +87,7 @@ def _eager(kernel: Kernel) -> Kernel:
         if autocasting() or torch.is_inference_mode_enabled():
             with settled():
                 return run(*args)
-        with torch.no_grad(), hinting(args[0]):
+        with torch.no_grad(), explaining(), hinting(args[0]):
             return run(*args)
 
     def run(x: Any, *others: Any) -> Any:
@@ -136,7 +138,7 @@ def _compiled(
         constants = simplify(traced.module, whole=whole, inline=mode != "graph")
         run, text = _MAKERS[mode](traced.module, [*leaves, *constants])
     checked = mode != "graph" and not strict
-    entry = _Entry(args, x, leaves if checked else None, constants)
+    entry = _Entry(args, x, constants, strict=strict, checked=leaves if checked else None)
     made = entry.around(run, traced.structure, text)
     _warm_up(made, args)
     return made
@@ -155,11 +157,14 @@ class _Entry:
         self,
         args: tuple[Any, ...],
         x: Sequence[torch.Tensor],
-        checked: Sequence[torch.Tensor] | None,
         constants: Sequence[torch.Tensor],
+        *,
+        strict: bool,
+        checked: Sequence[torch.Tensor] | None,
     ) -> None:
+        self._strict = strict
         self._names = [f"argument_{i}" for i in range(len(args))]
-        self._env: dict[str, Any] = {"flatten": flatten}
+        self._env: dict[str, Any] = {}
         self._lines: list[str] = []
         self._tensors: list[str] = []
         for name, arg in zip(self._names, args, strict=True):
@@ -180,8 +185,9 @@ class _Entry:
             places = [name]
             leaves = [arg]
         else:
-            leaves = flatten(arg)[0]
-            self._lines.append(f"leaves = flatten({name})[0]")
+            leaves, structure = flatten(arg)
+            take = flatten if self._strict else partial(_matching, structure)
+            self._lines.append(f"leaves = {self._named(f'take_{name}', take)}({name})[0]")
             places = [f"leaves[{i}]" for i in range(len(leaves))]
         for place, leaf in zip(places, leaves, strict=True):
             into = self._named(f"into_{len(self._env)}", converter(leaf, x))
@@ -222,6 +228,21 @@ def kernel({names}):
         kernel: Kernel = self._env["kernel"]
         kernel.__doc__ = text
         return kernel
+
+
+def _matching(structure: Any, tree: Any) -> Any:
+    """Take a tree apart that nobody has looked at, and refuse one of another structure."""
+    leaves, got = flatten(tree)
+    if got != structure:
+        text = message(
+            "execute",
+            "a tree has another structure than at prepare",
+            expected=str(structure),
+            got=str(got),
+            remedy="Prepare again with arguments like these.",
+        )
+        raise PreparationMismatchError(text)
+    return leaves, got
 
 
 def _result(structure: Any) -> str:

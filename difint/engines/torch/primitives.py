@@ -18,7 +18,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from difint.engine import Apply, Arrays, At
 from difint.engines.torch.arrays import cast, flatten, mapped, ravel, unflatten, unravel
 from difint.engines.torch.entering import as_tensors, private, shared
-from difint.engines.torch.state import settled
+from difint.engines.torch.state import lacks_derivative, settled
 from difint.problem import Problem
 from difint.sweep import sweep
 
@@ -272,14 +272,6 @@ def works(stage: Callable[..., Apply], problem: Problem) -> bool:
         with settled(), mode, warnings.catch_warnings(action="ignore"):
             point = fake(x)
             _staged(stage, False)(point, *values)(mapped(torch.ones_like, point))
-    except NotImplementedError:
-        return False
-    except RuntimeError as error:
-        return not any(text in str(error) for text in _MISSING)
-    except Exception:
-        return True
+    except Exception as error:
+        return not lacks_derivative(error)
     return True
-
-
-_MISSING = ("is not implemented", "not supported", "setup_context", "does not support it")
-"""What PyTorch says where an operation has no derivative of the kind that is asked for."""

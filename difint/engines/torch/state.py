@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, final
@@ -37,6 +38,37 @@ def unchanged_generators(values: list[Any]) -> Iterator[None]:
     devices = sorted({one.device.index or 0 for one in tensors if one.is_cuda})
     with torch.random.fork_rng(devices):
         yield
+
+
+# What PyTorch says where an operation has no derivative of the kind that is asked for.
+_MISSING = re.compile(
+    "forward AD with .* that does not support it|derivative for .* is not implemented|"
+    "must override the setup_context staticmethod|must implement the jvp function"
+)
+
+
+def lacks_derivative(error: BaseException) -> bool:
+    """Tell whether an error says that an operation cannot be differentiated in this way."""
+    return _MISSING.search(str(error)) is not None
+
+
+@contextmanager
+def explaining() -> Iterator[None]:
+    """Name the way out where PyTorch lacks a derivative."""
+    try:
+        yield
+    except (NotImplementedError, RuntimeError) as error:
+        if not lacks_derivative(error):
+            raise
+        text = message(
+            "AutoTorch",
+            "PyTorch lacks a derivative that this needs",
+            expected="rules for the mode, or the order, of differentiation",
+            got=str(error).strip().splitlines()[0],
+            remedy="Use AutoTorch(mode='reverse') if forward mode is what is missing, or "
+            "AutoFiniteDiff(), or write f with other operations.",
+        )
+        raise UnsupportedError(text) from error
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
 from difint.engines.torch.arrays import flatten, unflatten
 from difint.engines.torch.lowering import refuse_writing
-from difint.engines.torch.state import settled
+from difint.engines.torch.state import explaining, settled
 from difint.engines.torch.watching import SEEN
 from difint.errors import UnsupportedError, message
 
@@ -79,11 +79,10 @@ def traced(
 ) -> Any:
     """Trace a function of tensors, and explain what cannot be traced."""
     try:
-        return _traced(function, examples, decompositions)
+        with explaining():
+            return _traced(function, examples, decompositions)
     except _BRANCHES as error:
         raise UnsupportedError(_BRANCH) from error
-    except NotImplementedError as error:
-        raise UnsupportedError(_underived(error)) from error
     except RuntimeError as error:
         if _NUMBERLESS in str(error):
             raise UnsupportedError(_CONVERSION) from error
@@ -135,15 +134,6 @@ _HINT = (
     "difint: AutoTorch traces f on tensors that hold no numbers. If f works without it, use "
     "AutoTorch(compile='eager')."
 )
-
-
-def _underived(error: Exception) -> str:
-    return message(
-        "AutoTorch",
-        "PyTorch lacks a derivative that this needs",
-        got=str(error).partition(".")[0].strip(),
-        remedy="Use AutoTorch(mode='reverse'), or write f with other operations.",
-    )
 
 
 def functional(module: GraphModule) -> GraphModule:
