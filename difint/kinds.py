@@ -112,6 +112,10 @@ class Memory:
     span: Callable[[Any], np.ndarray[Any, Any]]
 
 
+def _only_its_own(value: Any) -> tuple[type, ...]:
+    return (type(value),)
+
+
 @final
 @dataclass(frozen=True, slots=True)
 class Kind:
@@ -123,6 +127,7 @@ class Kind:
         leaf: describes a value of this kind.
         key: reads off a value, at C speed, what the guard compares; ``None`` where the type
             says all.
+        classes: the classes that stand for each other, for a value of one of them.
         wait: returns when a value is computed; ``None`` where every value always is.
         memory: how values are filled; ``None`` where they never change.
         article: what messages call a value of this kind.
@@ -132,6 +137,7 @@ class Kind:
     owns: Callable[[Any], bool]
     leaf: Callable[[Any], Leaf]
     key: Callable[[Any], Callable[[Any], Any] | None]
+    classes: Callable[[Any], tuple[type, ...]] = _only_its_own
     wait: Callable[[Any], Any] | None = None
     memory: Memory | None = None
     article: str = ""
@@ -231,6 +237,13 @@ _TORCH_DTYPES = {
         *("int64", "int32", "int16", "int8", "uint64", "uint32", "uint16", "uint8"),
     )
 }
+
+
+def _torch_classes(value: Any) -> tuple[type, ...]:
+    """Let parameters stand for tensors: an optimizer's own functions return either."""
+    torch = sys.modules["torch"]
+    usual = torch.Tensor, torch.nn.Parameter
+    return usual if type(value) in usual else (type(value),)
 
 
 def _torch_leaf(value: Any) -> Leaf:
@@ -341,6 +354,7 @@ TORCH = Kind(
     _torch_owns,
     _torch_leaf,
     lambda value: _torch_key,
+    classes=_torch_classes,
     wait=_torch_wait,
     memory=_TORCH_MEMORY,
     article="a torch.Tensor",

@@ -174,23 +174,23 @@ def _array_guard(shape: tuple[int, ...], dtype: Any) -> Callable[[tuple[Any, ...
     return fits
 
 
-_Row = tuple[type[Context] | None, type, Callable[[Any], Any] | None, Any]
-"""Wrapper, class, what to read off a value of it, what that must be."""
+_Row = tuple[type[Context] | None, tuple[type, ...], Callable[[Any], Any] | None, Any]
+"""Wrapper, classes, what to read off a value of them, what that must be."""
 
 
 def _guard(rows: Sequence[_Row]) -> Callable[[tuple[Any, ...]], bool]:
-    if len(rows) == 1 and rows[0][:2] == (None, ndarray):
+    if len(rows) == 1 and rows[0][:2] == (None, (ndarray,)):
         return _array_guard(*rows[0][3])
 
     def fits(args: tuple[Any, ...]) -> bool:
         if len(args) != len(rows):
             return False
-        for arg, (wrapper, cls, key, expected) in zip(args, rows, strict=True):
+        for arg, (wrapper, classes, key, expected) in zip(args, rows, strict=True):
             if wrapper is not None:
                 if type(arg) is not wrapper:
                     return False
                 arg = arg.value
-            if type(arg) is not cls or (key is not None and key(arg) != expected):
+            if type(arg) not in classes or (key is not None and key(arg) != expected):
                 return False
         return True
 
@@ -200,17 +200,22 @@ def _guard(rows: Sequence[_Row]) -> Callable[[tuple[Any, ...]], bool]:
 def _row(
     arg: Any, one: Argument, trees: Trees, kinds: tuple[Kind, ...], sealed: frozenset[str]
 ) -> _Row:
-    """Say how to compare one argument: wrapper, class, what to read off, what it must be."""
+    """Say how to compare one argument: wrapper, classes, what to read off, what it must be."""
     value = arg if one.wrapper is None else arg.value
     if any(leaf.traced for leaf in one.leaves):
-        return one.wrapper, _NeverFits, None, None
+        return one.wrapper, (_NeverFits,), None, None
     if one.structure is None:
         key = _leaf_key(value, kinds)
     elif all(leaf.kind in sealed for leaf in one.leaves):
         key = _leaf_types(trees)
     else:
         key = _tree_key(value, trees, kinds)
-    return one.wrapper, type(value), key, None if key is None else key(value)
+    return one.wrapper, _classes(value, kinds), key, None if key is None else key(value)
+
+
+def _classes(value: Any, kinds: tuple[Kind, ...]) -> tuple[type, ...]:
+    kind = kind_of(value, kinds)
+    return (type(value),) if kind is None else kind.classes(value)
 
 
 def _leaf_key(value: Any, kinds: tuple[Kind, ...]) -> Callable[[Any], Any] | None:
@@ -231,15 +236,15 @@ class _NeverFits:
 def _tree_key(value: Any, trees: Trees, kinds: tuple[Kind, ...]) -> Callable[[Any], Any]:
     """Build the reader of a tree: its structure, then the type and the key of each leaf."""
     example = trees.flatten(value)[0]
-    readers = [(type(leaf), _leaf_key(leaf, kinds)) for leaf in example]
+    readers = [(_classes(leaf, kinds), _leaf_key(leaf, kinds)) for leaf in example]
 
     def key(tree: Any) -> Any:
         leaves, structure = trees.flatten(tree)
         if len(leaves) != len(readers):
             return None
         return structure, [
-            read(leaf) if type(leaf) is cls and read is not None else type(leaf)
-            for leaf, (cls, read) in zip(leaves, readers, strict=True)
+            read(leaf) if type(leaf) in classes and read is not None else type(leaf)
+            for leaf, (classes, read) in zip(leaves, readers, strict=True)
         ]
 
     return key

@@ -39,7 +39,11 @@ def test_inputs_need_no_grad_and_keep_what_they_have(backend):
 @BOTH
 def test_parameters_and_tensors_stand_for_each_other(backend):
     plan = di.prepare_gradient(total, backend, X)
-    torch.testing.assert_close(plan.execute(torch.nn.Parameter(X)), 3 * X**2)
+    parameter = torch.nn.Parameter(X)
+    torch.testing.assert_close(plan.execute(parameter), 3 * X**2)
+    assert plan._fits((parameter,))  # by the guard itself, not by the long way after it
+    tree = di.prepare_gradient(lambda x: total(x["a"]), backend, {"a": parameter})
+    assert tree._fits(({"a": X},))
 
 
 @BOTH
