@@ -151,24 +151,22 @@ def check_contexts(
             raise ArgumentError(text)
 
 
-def _bounds(leaves: Sequence[Any], kinds: tuple[Kind, ...]) -> Iterator[tuple[int, int]]:
+def _bounds(leaves: Sequence[Any]) -> Iterator[tuple[int, int]]:
     """List the first and the last address of arrays that can be written to."""
     for leaf in leaves:
-        memory = memory_of(leaf, kinds)
+        memory = memory_of(leaf)
         if memory is not None:
             start, stop = memory.bounds(leaf)
             yield from [(start, stop)] if start < stop else []
 
 
-def check_caches(
-    operator: str, x: Any, contexts: Sequence[Context], trees: Trees, kinds: tuple[Kind, ...]
-) -> None:
+def check_caches(operator: str, x: Any, contexts: Sequence[Context], trees: Trees) -> None:
     """Refuse caches that share memory with ``x``: ``f`` would overwrite it."""
-    mine = list(_bounds(trees.flatten(x)[0], kinds))
+    mine = list(_bounds(trees.flatten(x)[0]))
     for position, context in enumerate(contexts):
         if isinstance(context, Constant):
             continue
-        its = list(_bounds(trees.flatten(context.value)[0], kinds))
+        its = list(_bounds(trees.flatten(context.value)[0]))
         if any(start < last and first < stop for start, stop in mine for first, last in its):
             text = message(
                 operator,

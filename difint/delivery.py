@@ -9,7 +9,7 @@ from typing import Any, final
 import numpy as np
 
 from difint.errors import ArgumentError, message
-from difint.kinds import Kind, Leaf, element_text, filled_kind, memory_of
+from difint.kinds import Leaf, element_text, filled_kind, memory_of
 from difint.problem import Form, single
 from difint.trees import Trees
 
@@ -28,7 +28,6 @@ class Delivery:
         primal: ``(x, [t,] *contexts) -> y``, where ``full`` does not bring the value; else
             ``None``.
         trees: how arguments are taken apart.
-        kinds: the kinds of arguments.
         write: ``(target, value) -> None``: fills an array of the user's with an engine's.
     """
 
@@ -39,7 +38,6 @@ class Delivery:
     y_form: Form | None
     primal: Callable[..., Any] | None
     trees: Trees
-    kinds: tuple[Kind, ...]
     write: Callable[[Any, Any], None]
 
     def deliver(self, args: tuple[Any, ...], out: Any, y: Any, *, full: bool) -> Any:
@@ -93,10 +91,14 @@ class Delivery:
         try:
             targets = form.unpack(out)
         except ValueError as error:
-            expected, got = f"the structure of the result, {error}", type(out).__name__
-            self._refuse("out", "has another structure than the result", expected, got)
+            paths = ", ".join(path or "one array" for path in form.described.paths)
+            remedy = "Pass out= with arrays in all of these places; None is no array."
+            got = f"a {type(out).__name__} of another form ({error})"
+            self._refuse("out", "has another structure than the result", paths, got, remedy)
         for target, leaf in zip(targets, form.leaves, strict=True):
-            self._check_target("out", target, leaf)
+            memory = filled_kind(leaf).memory
+            if memory is None or not memory.plain(target, leaf):
+                self._check_target("out", target, leaf)
         self._check_apart("out", targets, [*self._arrays(args), *([] if y is None else [y])])
 
     def _check_y(self, y: Any, args: tuple[Any, ...]) -> None:
@@ -128,25 +130,16 @@ class Delivery:
 
     def _check_apart(self, name: str, targets: Sequence[Any], others: Sequence[Any]) -> None:
         """Refuse targets that share memory with each other, or with arguments."""
-        memory = [self._bounds(one) for one in (*targets, *others)]
-        order = sorted(range(len(memory)), key=lambda i: memory[i])
-        for place, i in enumerate(order):
-            for j in order[place + 1 :]:
-                if memory[j][0] >= memory[i][1]:
+        arrays = [*targets, *others]
+        memory = [(*_bounds(one), i) for i, one in enumerate(arrays)]
+        memory.sort()
+        for place, (_, stop, i) in enumerate(memory):
+            for start, _, j in memory[place + 1 :]:
+                if start >= stop:
                     break
-                one, other = (self._span((*targets, *others)[k]) for k in (i, j))
-                if min(i, j) < len(targets) and np.shares_memory(one, other):
+                if min(i, j) < len(targets) and _share(arrays[i], arrays[j]):
                     problem = "overlaps an argument, or another result, in memory"
                     self._refuse(name, problem, "memory of its own", "memory shared with it")
-
-    def _bounds(self, array: Any) -> tuple[int, int]:
-        memory = memory_of(array, self.kinds)
-        return (0, 0) if memory is None else memory.bounds(array)
-
-    def _span(self, array: Any) -> Any:
-        memory = memory_of(array, self.kinds)
-        assert memory is not None, "what overlaps has memory"
-        return memory.span(array)
 
     def _refuse(self, name: str, problem: str, expected: str, got: str, remedy: str = "") -> None:
         plain = name == "out" and self.forms[-1].unpack is single
@@ -162,7 +155,17 @@ class Delivery:
         """List the arguments' leaves whose memory can change."""
         for arg in args:
             leaves = [arg] if type(arg) is np.ndarray else self.trees.flatten(arg)[0]
-            yield from (leaf for leaf in leaves if memory_of(leaf, self.kinds) is not None)
+            yield from (leaf for leaf in leaves if memory_of(leaf) is not None)
+
+
+def _bounds(array: Any) -> tuple[int, int]:
+    memory = memory_of(array)
+    return (0, 0) if memory is None else memory.bounds(array)
+
+
+def _share(one: Any, other: Any) -> bool:
+    spans = [memory.span(array) for array in (one, other) if (memory := memory_of(array))]
+    return len(spans) == 2 and bool(np.shares_memory(spans[0], spans[1]))
 
 
 def _array(leaf: Leaf) -> str:

@@ -368,7 +368,14 @@ def filled_kind(leaf: Leaf) -> Kind:
     return _FILLED.get(leaf.kind, NUMPY)
 
 
-def memory_of(value: Any, kinds: tuple[Kind, ...]) -> Memory | None:
-    """Get how a value is filled; ``None`` if it never changes, or is of none of the kinds."""
-    kind = NUMPY if type(value) is np.ndarray else kind_of(value, kinds)
-    return None if kind is None else kind.memory
+_MEMORIES: dict[type, Memory | None] = {np.ndarray: _NUMPY_MEMORY}
+"""How values of a class are filled, as far as it was asked."""
+
+
+def memory_of(value: Any) -> Memory | None:
+    """Get how a value is filled; ``None`` if it never changes."""
+    cls = type(value)
+    if cls not in _MEMORIES:
+        kind = kind_of(value, (NUMPY, TORCH))
+        _MEMORIES[cls] = None if kind is None else kind.memory
+    return _MEMORIES[cls]

@@ -22,7 +22,7 @@ from difint.testing.results import compute_results
 from difint.testing.scenario import Scenario
 from difint.testing.table import BenchmarkRow, BenchmarkTable, LeftOut
 from difint.testing.timing import Timing, time_together
-from difint.testing.values import dense, in_numpy, mapped, waited
+from difint.testing.values import dense, fillable_like, in_numpy, mapped, own_copy, waited
 
 _STAGES: dict[str, tuple[Stage, ...]] = {
     "prepared": ("plan", "bind", "same point"),
@@ -114,12 +114,14 @@ class _Run:
         elif call.stage != "one shot":
             plan = self.subject.prepare(scenario.args)
         out = self._memory(scenario.result) if call.out else None
-        y = self._memory(scenario.y) if call.y else None
+        y = mapped(own_copy, scenario.y) if call.y else None
         return call.thunk(self.subject, plan, call.args(scenario), out, y)
 
     def _memory(self, like: Any) -> Any:
         trees = self.subject.trees
-        return mapped(np.array, in_numpy(dense(like), trees), trees)
+        x = self.subject.scenario.x
+        arrays = in_numpy(dense(like), trees)
+        return mapped(lambda leaf: fillable_like(np.array(leaf), x), arrays, trees)
 
 
 def _run(scenario: Scenario, backend: Backend, rules: Sequence[Exclusion]) -> _Run | LeftOut:

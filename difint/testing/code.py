@@ -118,7 +118,8 @@ def scenario_code(scenario: Scenario) -> list[str]:
     """Write the lines that make the scenario again, as far as they can be written."""
     if scenario.source is not None:
         return ["from difint import testing", f"s = testing.{scenario.source}"]
-    if any(np.size(leaf) > _SPELLED for value in _values(scenario) for leaf in leaves_of(value)):
+    sizes = [np.prod(np.shape(leaf)) for one in _values(scenario) for leaf in leaves_of(one)]
+    if max(sizes) > _SPELLED:
         note = "its arrays are too large to be printed here"
         return ["from difint import testing", f"# s is your scenario {scenario.name!r}: {note}"]
     f, note_of_f = _function(scenario.f)

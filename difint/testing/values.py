@@ -119,19 +119,19 @@ def fillable_like(array: Any, x: Any) -> Any:
 
 def can_be_written(leaf: Any) -> bool:
     """Tell whether a leaf has memory that can change."""
-    memory = None if np.isscalar(leaf) else memory_of(leaf, KINDS)
+    memory = None if np.isscalar(leaf) else memory_of(leaf)
     return memory is not None and not memory.locked(leaf)
 
 
 def own_copy(leaf: Any) -> Any:
     """Copy a leaf to memory of its own; what never changes is returned as it is."""
-    memory = None if np.isscalar(leaf) else memory_of(leaf, KINDS)
+    memory = None if np.isscalar(leaf) else memory_of(leaf)
     return leaf if memory is None else memory.copy(leaf)
 
 
 def share_memory(one: Any, other: Any) -> bool:
     """Tell whether two leaves have memory in common that can change."""
-    spans = [memory.span(leaf) for leaf in (one, other) if (memory := memory_of(leaf, KINDS))]
+    spans = [memory.span(leaf) for leaf in (one, other) if (memory := memory_of(leaf))]
     return len(spans) == 2 and bool(np.shares_memory(spans[0], spans[1]))
 
 

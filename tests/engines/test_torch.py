@@ -118,13 +118,15 @@ def test_no_grad_within_f_cuts_both_modes(backend, mode):
     ],
     ids=["if", "float()", "int()", "numpy()", "slice", "loop", "equal"],
 )
+@pytest.mark.filterwarnings("ignore:gradient. f takes numbers out:UserWarning")
 def test_what_a_graph_would_freeze_is_refused(branching):
     with pytest.raises(di.UnsupportedError) as caught:
         di.prepare_gradient(branching, GRAPH, X)
     text = str(caught.value)
     reasons = "depends on the numbers in a tensor", "makes a NumPy array of a tensor"
+    reasons += ("makes an array, or a tensor, of a tensor's numbers",)
     assert any(reason in text for reason in reasons) and "AutoTorch(compile='eager')" in text
-    assert caught.value.__cause__ is not None
+    assert 'in "test_torch.py", line ' in text
     other = torch.tensor([-1.0, 4.0, 2.0], dtype=torch.float64)
     plan = di.prepare_gradient(branching, EAGER, X)
     for x in (X, other):
@@ -151,12 +153,55 @@ def test_a_branch_on_a_constant_is_refused_too():
     ],
     ids=["mask", "item", "tolist", "nonzero", "where", "sort"],
 )
+@pytest.mark.filterwarnings("ignore:gradient. f takes numbers out:UserWarning")
 def test_what_depends_on_numbers_without_a_branch_is_computed_anew(masked):
     plan = di.prepare_gradient(masked, GRAPH, X)
     for x in (X, X.flip(0), -X, torch.full((3,), 1.75, dtype=torch.float64)):
         leaf = x.clone().requires_grad_()
         (right,) = torch.autograd.grad(masked(leaf), leaf)
         torch.testing.assert_close(plan.execute(x), right)
+
+
+@BOTH
+def test_derivatives_that_f_cuts_are_told_of(backend):
+    for cut in (lambda x: x * x[0].item(), lambda x: x * x.tolist()[0]):
+        with pytest.warns(UserWarning, match="jacobian: f takes numbers out of tensors") as seen:
+            got = di.prepare_jacobian(cut, backend, X).execute(X)
+        assert "write .detach() before it" in str(seen[0].message)
+        assert seen[0].filename == __file__
+        torch.testing.assert_close(got, torch.eye(3, dtype=torch.float64))
+    meant = di.prepare_jacobian(lambda x: x * x[0].detach().item(), backend, X)
+    torch.testing.assert_close(meant.execute(2 * X), 2 * torch.eye(3, dtype=torch.float64))
+    with pytest.warns(UserWarning, match="does not depend on x") as seen:
+        di.prepare_jacobian(lambda x: x.detach() ** 2, backend, X)
+    assert "torch.stack" in str(seen[0].message)
+
+
+def test_new_tensors_of_entries_are_no_functions_of_x():
+    def anew(x):
+        return torch.tensor([x[0], x[1] ** 2], dtype=x.dtype)
+
+    with pytest.warns(UserWarning, match="does not depend on x"):
+        with pytest.raises(di.UnsupportedError, match=r"torch\.stack") as caught:
+            di.prepare_jacobian(anew, GRAPH, X)
+    assert "return torch.tensor([x[0]" in str(caught.value)
+    with pytest.warns(UserWarning, match="does not depend on x"):
+        assert not di.prepare_jacobian(anew, EAGER, X).execute(X).any()
+
+
+@BOTH
+def test_less_precision_than_that_of_x_is_refused(backend):
+    def forgetful(x):
+        y = torch.zeros(2)
+        y[0], y[1] = x[0] / 3, x[1]
+        return y
+
+    for x in (X, X.numpy()):
+        with pytest.raises(di.ArgumentError) as caught:
+            di.prepare_jacobian(forgetful, backend, x)
+        assert "f(x) has less precision than x" in str(caught.value)
+        assert "dtype=x.dtype" in str(caught.value) and ".to(torch.float64)" in str(caught.value)
+    assert di.jacobian(forgetful, backend, X.float()).dtype == torch.float32
 
 
 def test_captured_tensors_are_frozen_and_named():
@@ -316,6 +361,7 @@ def test_writing_to_arguments_is_refused(backend):
 
 
 @BOTH
+@pytest.mark.filterwarnings("ignore:jacobian. f.x. does not depend on x:UserWarning")
 def test_values_that_f_keeps_are_copied(backend):
     kept = torch.rand(2, 3, dtype=torch.float64)
     for constant in (lambda x: kept, lambda x: kept[:, 1:], lambda x: kept * 1.0):

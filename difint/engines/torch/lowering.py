@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from operator import methodcaller
 from typing import Any
@@ -16,10 +18,10 @@ from difint.engines.torch.arrays import Spec, flatten, mapped, spec_of, unflatte
 from difint.engines.torch.entering import as_tensors, private, shared
 from difint.engines.torch.frozen import frozen_in
 from difint.engines.torch.state import (
+    Watch,
     cutting,
     hinting,
     settled,
-    switches_seen,
     unchanged_generators,
 )
 from difint.errors import ArgumentError, message
@@ -82,21 +84,48 @@ def lower(traced: bool, lowering: Lowering) -> Problem:
     """
     _check_dtypes(lowering)
     with settled(), unchanged_generators(flatten(lowering.x)[0]):
-        x = as_tensors(private(lowering.x), ())
+        x = mapped(torch.Tensor.requires_grad_, as_tensors(private(lowering.x), ()))
         inputs = flatten(x)[0]
         values = [_example(context) for context in lowering.contexts]
         if traced:
             values = [as_tensors(value, inputs) for value in values]
         run = _filled if lowering.y is not None else _returned
-        with hinting(lowering.x):
-            (y, y_form), switches = switches_seen(lambda: run(lowering, x, values))
+        watch = Watch()
+        with torch.enable_grad(), hinting(lowering.x), _without_pytorch_s_own(), watch:
+            # Not the leaves themselves: autograd itself would refuse to see them written to.
+            y, y_form = run(lowering, mapped(torch.Tensor.clone, x), values)
         specs, y_specs = mapped(spec_of, x), mapped(spec_of, y)
-    f = cutting(lowering.f) if switches else lowering.f
+    _warn_of_cuts(lowering.operator, y, watch)
+    _check_kept(lowering, y_form.described)
+    f = cutting(lowering.f) if watch.switches else lowering.f
     made = _call_of(lowering, f, y_specs)
     frozen = frozen_in(lowering.f) if traced else ()
     return Problem(
         made, specs, y_specs, form_of(lowering.described), y_form, lowering, frozen=frozen
     )
+
+
+@contextmanager
+def _without_pytorch_s_own() -> Iterator[None]:
+    """Keep a warning of PyTorch back that ``_warn_of_cuts`` gives with a remedy."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Converting a tensor with requires_grad=True")
+        yield
+
+
+def _warn_of_cuts(operator: str, y: Any, watch: Watch) -> None:
+    """Warn where ``f`` leaves PyTorch, and what it computes there counts as constant."""
+    if watch.cuts:
+        how = ", ".join(sorted(watch.cuts))
+        text = f"f takes numbers out of tensors that depend on x, by {how}"
+        remedy = "Compute with the tensors, or write .detach() before it if that is meant."
+    elif not any(leaf.requires_grad for leaf in flatten(y)[0]):
+        text = "f(x) does not depend on x, as far as PyTorch can see: its derivative is zero"
+        remedy = "torch.tensor() and .detach() make new constants: join entries with torch.stack."
+    else:
+        return
+    expected = "functions of torch from x to f(x)"
+    warnings.warn(message(operator, text, expected=expected, remedy=remedy), stacklevel=6)
 
 
 def _example(context: Context) -> Any:
@@ -111,7 +140,7 @@ def _returned(lowering: Lowering, x: Any, values: list[Any]) -> _Called:
     y = _watched(lowering, lambda: lowering.f(x, *values), x, values)
     _check_tensors(lowering.operator, y)
     one = check_returned(lowering.operator, y, PYTHON_TREES, (TORCH,), tree=lowering.tree)
-    _check_kept(lowering, one)
+    _check_dtype(lowering, one)
     return y, form_of(_kind_of_x(one, lowering.described))
 
 
@@ -175,7 +204,30 @@ def _check_tensors(operator: str, y: Any) -> None:
 
 
 def _check_kept(lowering: Lowering, y: Argument) -> None:
-    """Refuse results that cannot be given back: on another device, or of no dtype of NumPy."""
+    """Refuse results of less precision than ``x``: ``torch.zeros(n)`` is float32."""
+    x = max((leaf.numpy_dtype for leaf in lowering.described.leaves), key=_bits)
+    low = [leaf for leaf in y.leaves if _bits(leaf.numpy_dtype) < _bits(x)]
+    if not low:
+        return
+    name = element_text(x)
+    text = message(
+        lowering.operator,
+        "f(x) has less precision than x",
+        expected=f"{name}, as of x",
+        got=", ".join(map(str, low)),
+        remedy="Make f's own tensors like x, e.g. torch.zeros(n, dtype=x.dtype), for PyTorch "
+        f"makes float32; where it is meant, end f with .to(torch.{name}).",
+    )
+    raise ArgumentError(text)
+
+
+def _bits(dtype: Any) -> int:
+    bits: int = torch.finfo(getattr(torch, element_text(dtype))).bits
+    return bits
+
+
+def _check_dtype(lowering: Lowering, y: Argument) -> None:
+    """Refuse results that cannot be given back: of no dtype of NumPy."""
     kinds = {leaf.kind for leaf in lowering.described.leaves}
     for leaf in y.leaves:
         if "torch" not in kinds and not isinstance(leaf.dtype, np.dtype):

@@ -90,17 +90,34 @@ _TENSORS = (
 
 
 @final
-class _Switches(TorchFunctionMode):
-    """Notes whether a function switches the record for autograd off."""
+class Watch(TorchFunctionMode):
+    """Notes what a function does that cuts its derivative.
+
+    Attributes:
+        switches: it switches the record for autograd off.
+        cuts: what takes numbers out of tensors that depend on ``x``.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self.seen = False
+        self.switches = False
+        self.cuts: set[str] = set()
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Note the switch, and do what was asked for."""
-        self.seen |= func is torch._C._set_grad_enabled and not args[0]
+        """Note it, and do what was asked for."""
+        self.switches |= func is torch._C._set_grad_enabled and not args[0]
+        name = _CUTS.get(func)
+        if name is not None and torch.is_grad_enabled():
+            depends = any(isinstance(one, torch.Tensor) and one.requires_grad for one in args)
+            self.cuts |= {name} if depends else set()
         return func(*args, **(kwargs or {}))
+
+
+_CUTS = {
+    torch.Tensor.item: ".item()",
+    torch.Tensor.tolist: ".tolist()",
+    torch.Tensor.__float__: "float()",
+}
 
 
 @final
@@ -116,14 +133,6 @@ class _Cut(TorchFunctionMode):
         plain = [one.detach() if isinstance(one, torch.Tensor) else one for one in leaves]
         args, kwargs = unflatten(structure, plain)
         return func(*args, **kwargs)
-
-
-def switches_seen(call: Callable[[], Any]) -> tuple[Any, bool]:
-    """Call a function; tell whether it switched the record for autograd off, and back on."""
-    mode = _Switches()
-    with mode:
-        result = call()
-    return result, mode.seen
 
 
 def cutting(f: Callable[..., Any]) -> Callable[..., Any]:

@@ -7,9 +7,11 @@ would keep the branch that it happened to take.
 from __future__ import annotations
 
 import operator
+import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, final
 
 import torch
@@ -19,6 +21,7 @@ from torch.fx import GraphModule, Node
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
+import difint
 from difint.engines.torch.arrays import flatten, unflatten
 from difint.engines.torch.lowering import refuse_writing
 from difint.engines.torch.state import explaining, settled
@@ -32,6 +35,7 @@ _BRANCHES = (
 )
 
 _NUMBERLESS = "is not supported for tensor subclasses"
+_UNALLOCATED = "its data is not allocated yet"
 
 
 @final
@@ -82,10 +86,10 @@ def traced(
         with explaining():
             return _traced(function, examples, decompositions)
     except _BRANCHES as error:
-        raise UnsupportedError(_BRANCH) from error
+        raise UnsupportedError(_branch(error)) from None  # it speaks of PyTorch's own parts
     except RuntimeError as error:
-        if _NUMBERLESS in str(error):
-            raise UnsupportedError(_CONVERSION) from error
+        if _NUMBERLESS in str(error) or _UNALLOCATED in str(error):
+            raise UnsupportedError(_conversion(error)) from None
         error.add_note(_HINT)
         raise
 
@@ -102,14 +106,27 @@ def _traced(function: Callable[..., Any], examples: Sequence[Any], decomposition
         )(*examples)
 
 
-_BRANCH = message(
-    "AutoTorch",
-    "f depends on the numbers in a tensor in a way that a graph would freeze",
-    expected="no Python branch, loop or conversion (bool(), int(), .numpy()) on a tensor's value",
-    got="one, shown in the error above",
-    remedy="Use AutoTorch(compile='eager'), which calls f as it is, or torch.where and masks; bind "
-    "flags and sizes with functools.partial.",
-)
+def _place(error: BaseException) -> str:
+    """Write the line of the user's code, the innermost one, that an error came from."""
+    ours = tuple(str(Path(str(module.__file__)).parent) for module in (torch, difint))
+    frames = traceback.extract_tb(error.__traceback__)
+    theirs = [one for one in frames if not one.filename.startswith((*ours, "<string>"))]
+    if not theirs:
+        return f"{type(error).__name__}: {error}".partition("\n")[0]
+    last = theirs[-1]
+    return f'in "{Path(last.filename).name}", line {last.lineno}: {last.line}'
+
+
+def _branch(error: BaseException) -> str:
+    return message(
+        "AutoTorch",
+        "f depends on the numbers in a tensor in a way that a graph would freeze",
+        expected="no Python branch, loop or conversion (bool(), int(), float()) on a tensor",
+        got=_place(error),
+        remedy="Use AutoTorch(compile='eager'), which calls f as it is, or torch.where and masks; "
+        "bind flags, sizes and numbers for Python with functools.partial.",
+    )
+
 
 _CAPTURED = message(
     "AutoTorch",
@@ -121,14 +138,18 @@ _CAPTURED = message(
     "memory as a Cache, or use AutoTorch(compile='eager').",
 )
 
-_CONVERSION = message(
-    "AutoTorch",
-    "f makes a NumPy array of a tensor, which a graph cannot follow, nor a derivative",
-    expected="functions of torch",
-    got="one of NumPy, or a call of .numpy(), shown in the error above",
-    remedy="Write f with torch, or use AutoFiniteDiff(); AutoTorch(compile='eager') where that "
-    "part is detached.",
-)
+
+def _conversion(error: BaseException) -> str:
+    return message(
+        "AutoTorch",
+        "f makes an array, or a tensor, of a tensor's numbers: neither a graph nor a derivative "
+        "can follow",
+        expected="functions of torch, such as torch.stack and torch.cat, from x to f(x)",
+        got=_place(error),
+        remedy="Join entries with torch.stack, write functions of NumPy with torch, or use "
+        "AutoFiniteDiff(); AutoTorch(compile='eager') where that part is detached.",
+    )
+
 
 _HINT = (
     "difint: AutoTorch traces f on tensors that hold no numbers. If f works without it, use "
