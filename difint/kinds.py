@@ -255,9 +255,9 @@ def _torch_copy(value: Any) -> Any:
 
 
 def _torch_locked(value: Any) -> str:
-    steps = zip(value.shape, value.stride(), strict=True)
-    repeated = value.numel() and any(n > 1 and s == 0 for n, s in steps)
-    return "one that holds an entry in several places (expand)" if repeated else ""
+    start, stop = _torch_bounds(value)
+    repeated = stop - start < value.nbytes
+    return "one that holds an entry in several places (expand, as_strided)" if repeated else ""
 
 
 def _torch_plain(value: Any, leaf: Leaf) -> bool:

@@ -36,6 +36,7 @@ class ModuleLoss:
     __slots__ = ("_loss", "_module")
 
     def __init__(self, module: Any, loss: Callable[..., Any]) -> None:
+        _check(module, loss)
         self._module = module
         self._loss = loss
         if not self.parameters():
@@ -54,7 +55,15 @@ class ModuleLoss:
         from torch.func import functional_call
 
         self._check_updates()
-        return self._loss(functional_call(self._module, dict(parameters), (inputs,)), *others)
+        _check_parameters(parameters)
+        # Copies, so that a layer that writes to its buffers does so to these, and is seen.
+        buffers = {name: one.clone() for name, one in self._module.named_buffers()}
+        before = {name: one._version for name, one in buffers.items()}
+        outputs = functional_call(self._module, {**buffers, **parameters}, (inputs,))
+        written = [name for name, one in buffers.items() if one._version != before[name]]
+        if written:
+            _refuse_writing(written[0])
+        return self._loss(outputs, *others)
 
     def parameters(self) -> dict[str, Any]:
         """Return the module's parameters that require a gradient, by name: an ``x``."""
@@ -64,7 +73,8 @@ class ModuleLoss:
     def gradients(self) -> dict[str, Any]:
         """Return the parameters' ``.grad`` tensors, by name, made where there are none: an ``out``.
 
-        An optimizer's ``zero_grad()`` drops them, and need not be called: ``execute`` overwrites.
+        Ask for them at every step: an optimizer's ``zero_grad()`` drops the tensors of the step
+        before. It need not be called, for ``execute`` overwrites.
         """
         import torch
 
@@ -75,9 +85,10 @@ class ModuleLoss:
 
     @property
     def frozen(self) -> tuple[str, ...]:
-        """The names of the tensors that a graph of it keeps as they are at prepare."""
+        """The names of what a graph of it keeps as it is at prepare."""
         fixed = [name for name, one in self._module.named_parameters() if not one.requires_grad]
-        return (*fixed, *(name for name, _ in self._module.named_buffers()))
+        buffers = [name for name, _ in self._module.named_buffers()]
+        return (*fixed, *buffers, "train() or eval()")
 
     def _check_updates(self) -> None:
         """Refuse layers that write to their buffers: a plan has no side effects."""
@@ -91,3 +102,54 @@ class ModuleLoss:
                     remedy="Call its eval(), or make it with track_running_stats=False.",
                 )
                 raise UnsupportedError(text)
+
+
+def _check(module: Any, loss: Any) -> None:
+    """Require a module and a loss, in this order."""
+    import torch
+
+    if not isinstance(module, torch.nn.Module):
+        text = message(
+            "ModuleLoss",
+            "module is not a module",
+            expected="a torch.nn.Module",
+            got=f"a {type(module).__name__}",
+            remedy="Pass the module first, then the loss.",
+        )
+        raise ArgumentError(text)
+    if not callable(loss) or isinstance(loss, type):
+        name = getattr(loss, "__name__", type(loss).__name__)
+        text = message(
+            "ModuleLoss",
+            "loss is not a function",
+            expected="(outputs, *others) -> scalar tensor",
+            got=f"the class {name}" if isinstance(loss, type) else f"a {name}",
+            remedy=f"Write {name}()."
+            if isinstance(loss, type)
+            else "Pass e.g. torch.nn.functional.mse_loss.",
+        )
+        raise ArgumentError(text)
+
+
+def _check_parameters(parameters: Any) -> None:
+    if isinstance(parameters, Mapping):
+        return
+    text = message(
+        "ModuleLoss",
+        "the parameters are no dict",
+        expected="a dict of tensors by name",
+        got=f"a {type(parameters).__name__}",
+        remedy="Pass x=f.parameters().",
+    )
+    raise ArgumentError(text)
+
+
+def _refuse_writing(name: str) -> None:
+    text = message(
+        "ModuleLoss",
+        f"a layer writes to its buffer {name!r} when it is called",
+        expected="layers without side effects",
+        got="an operation in place on a buffer",
+        remedy="Call module.eval(), or leave that layer out.",
+    )
+    raise UnsupportedError(text)

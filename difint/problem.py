@@ -151,6 +151,7 @@ class Problem:
         source: what it was lowered from, for engines that compile the user's own code.
         accuracy: the relative error of ``call``, as a power of the machine epsilon.
         derived: ``call`` is itself a derivative.
+        once: the names of rules of derivatives that cannot be differentiated again.
         frozen: the names of what ``f`` reads besides its arguments, where prepare has read it
             once and for all.
     """
@@ -163,4 +164,5 @@ class Problem:
     source: Lowering
     accuracy: float = 1.0
     derived: bool = False
+    once: tuple[str, ...] = ()
     frozen: tuple[str, ...] = ()

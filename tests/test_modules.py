@@ -95,7 +95,8 @@ def test_batch_norm_in_training_is_refused_and_in_eval_frozen():
     f = di.ModuleLoss(net, cross_entropy)
     x, values = f.parameters(), constants(*batch())
     plan = di.prepare_gradient(f, di.AutoTorch(), x, *values)
-    assert plan.info.frozen == ("1.running_mean", "1.running_var", "1.num_batches_tracked")
+    names = "1.running_mean", "1.running_var", "1.num_batches_tracked", "train() or eval()"
+    assert plan.info.frozen == names
     before = plan.execute(x, *values)
     net[1].running_mean.add_(1.0)
     for one, other in zip(plan.execute(x, *values).values(), before.values(), strict=True):
@@ -106,12 +107,49 @@ def test_batch_norm_in_training_is_refused_and_in_eval_frozen():
     di.ModuleLoss(model(torch.nn.BatchNorm1d(8, track_running_stats=False)), cross_entropy)
 
 
+def test_layers_that_write_to_their_buffers_are_refused_and_left_as_they_are():
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(torch.nn.utils.spectral_norm(torch.nn.Linear(5, 3))).double()
+    f = di.ModuleLoss(net, cross_entropy)
+    before = {name: one.clone() for name, one in net.named_buffers()}
+    for compile in ("graph", "eager"):
+        with pytest.raises(di.UnsupportedError, match="writes to its buffer"):
+            di.prepare_gradient(
+                f, di.AutoTorch(compile=compile), f.parameters(), *constants(*batch())
+            )
+    for name, one in net.named_buffers():
+        assert type(one) is torch.Tensor and torch.equal(one, before[name])
+
+
+def test_arguments_are_checked():
+    for wrong, text in (
+        (lambda: di.ModuleLoss(cross_entropy, model()), "Pass the module first"),
+        (lambda: di.ModuleLoss(model(), torch.nn.MSELoss), r"Write MSELoss\(\)"),
+        (lambda: di.ModuleLoss(model(), cross_entropy)(list(model().parameters()), 1), "f.parame"),
+    ):
+        with pytest.raises(di.ArgumentError, match=text):
+            wrong()
+
+
+def test_gradients_are_asked_for_at_every_step():
+    net = model()
+    f, optimizer = di.ModuleLoss(net, cross_entropy), torch.optim.SGD(net.parameters(), lr=0.1)
+    plan = di.prepare_gradient(f, di.AutoTorch(), f.parameters(), *constants(*batch()))
+    losses = []
+    for _ in range(4):
+        optimizer.zero_grad()
+        values = f.parameters(), *constants(*batch())
+        losses.append(plan.value_and_gradient(*values, out=f.gradients())[0].item())
+        optimizer.step()
+    assert losses == sorted(losses, reverse=True) and len(set(losses)) == 4
+
+
 def test_parameters_that_need_no_gradient_are_frozen():
     net = model()
     net[0].requires_grad_(False)
     f = di.ModuleLoss(net, cross_entropy)
     assert set(f.parameters()) == {"2.weight", "2.bias"}
-    assert f.frozen == ("0.weight", "0.bias")
+    assert f.frozen == ("0.weight", "0.bias", "train() or eval()")
     net.requires_grad_(False)
     with pytest.raises(di.ArgumentError, match="no parameters to differentiate"):
         di.ModuleLoss(net, cross_entropy)

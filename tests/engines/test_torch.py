@@ -224,6 +224,58 @@ def test_captured_tensors_are_frozen_and_named():
     torch.testing.assert_close(eager.execute(X, a), 6.0 * X)
 
 
+def test_what_is_frozen_is_named_wherever_it_stands():
+    class Holder:
+        def __init__(self):
+            self.rate, self.weights, self.name = 2.0, torch.ones(3), "none"
+
+        def __call__(self, x):
+            return self.rate * (self.weights * x).sum()
+
+        def method(self, x):
+            return self(x)
+
+    for f in (Holder(), Holder().method):
+        plan = di.prepare_gradient(f, GRAPH, X)
+        assert set(plan.info.frozen) == {"self.rate", "self.weights"}
+    plan = di.prepare_gradient(lambda x, scale=3.0: scale * x.sum(), GRAPH, X)
+    assert plan.info.frozen == ("scale",)
+    plan = di.prepare_gradient(partial(lambda x, w: (w * x).sum(), w=torch.ones(3)), GRAPH, X)
+    assert plan.info.frozen == ("w",)
+
+
+@BOTH
+def test_numbers_as_constants_keep_their_precision(backend):
+    """A graph takes them as tensors: what they are used for must not show it."""
+    a, b = di.Constant(1), di.Constant(3)
+    for x in (X, X.numpy(), X.float(), X[0].float()):
+        plan = di.prepare_gradient(lambda x, a, b: (x * (a / b) * 1.0).sum(), backend, x, a, b)
+        value, got = plan.value_and_gradient(x, a, b)
+        third = 1 / 3 * np.ones(np.shape(x), np.asarray(x).dtype)
+        np.testing.assert_array_equal(np.asarray(got), third)
+        assert np.asarray(value).dtype == np.asarray(x).dtype
+    root = di.prepare_gradient(lambda x, n: (x * n**0.5).sum(), backend, X, di.Constant(2))
+    assert root.execute(X, di.Constant(2))[0] == 2**0.5
+    power = di.prepare_gradient(lambda x, n: (x**n).sum(), backend, X, di.Constant(3))
+    torch.testing.assert_close(power.execute(X, di.Constant(4)), 4 * X**3)
+    c = di.Constant(0.1)
+    wide = di.prepare_pushforward(lambda x, c: x.double() * c, backend, X.float(), X.float(), c)
+    assert wide.execute(X.float(), torch.ones(3), c)[0] == 0.1
+
+
+@BOTH
+@pytest.mark.parametrize("inner", [GRAPH, EAGER], ids=["of a graph", "eager"])
+def test_plans_within_functions_are_refused(backend, inner):
+    plan = di.prepare_gradient(total, inner, X)
+    with pytest.raises(di.UnsupportedError, match="within a function that is differentiated"):
+        di.prepare_jacobian(plan.execute, backend, X)
+    with pytest.raises(di.UnsupportedError, match="within a function that is differentiated"):
+        di.jacobian(plan.execute, backend, X)
+    apart = di.gradient(lambda x: (plan.execute(x.detach()) * x).sum(), EAGER, X)
+    torch.testing.assert_close(apart, 3 * X**2)
+    torch.testing.assert_close(plan.execute(X), 3 * X**2)
+
+
 @BOTH
 def test_constants_are_inputs_of_every_kind(backend):
     def loss(x, tree):

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -60,6 +61,14 @@ def test_memory_that_does_not_fit_is_never_read(backend):
     for wrong in (X[:2], X.float(), X[None]):
         with pytest.raises(di.PreparationMismatchError, match="compiled code does not take"):
             plan.execute(wrong, di.Constant(2.0))
+
+
+@COMPILED
+def test_one_tensor_in_two_places_at_prepare(backend):
+    """A compiler may make one input of both: the next call brings two tensors."""
+    t = torch.tensor([10.0, -1.0, 2.0], dtype=torch.float64)
+    plan = di.prepare_pushforward(lambda x: x**3, backend, X, X)
+    torch.testing.assert_close(plan.execute(X, t), 3 * X**2 * t)
 
 
 def test_random_numbers_in_compiled_code():
@@ -120,6 +129,15 @@ def test_without_a_compiler_the_modes_that_do_without_are_named(tmp_path, how):
         "Install one (Debian: apt install g++), or use compile='graph' or compile='eager', which "
         "need none.",
     ]
+
+
+def test_a_package_cut_short_is_made_again():
+    plan = di.prepare_gradient(lambda x: (x**5).sum(), AOT, X)
+    path = Path(plan.info.program.rpartition(" ")[2])
+    path.write_bytes(path.read_bytes()[:1000])
+    again = di.prepare_gradient(lambda x: (x**5).sum(), AOT, X)
+    assert again.info.program.startswith("compiled")
+    torch.testing.assert_close(again.execute(X), 5 * X**4)
 
 
 def test_captured_numbers_are_part_of_a_package():

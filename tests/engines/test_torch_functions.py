@@ -133,6 +133,39 @@ def test_derivatives_that_pytorch_lacks():
     torch.testing.assert_close(product.execute(x, x), di.hvp(distances, di.AutoFiniteDiff(), x, x))
 
 
+@BOTH
+def test_rules_that_have_no_second_derivative_are_refused(backend):
+    class Square(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return x**2
+
+        @staticmethod
+        @torch.autograd.function.once_differentiable
+        def backward(ctx, t):
+            return 2 * ctx.saved_tensors[0] * t
+
+    def f(x):
+        return (Square.apply(x) ** 2).sum()
+
+    torch.testing.assert_close(di.prepare_gradient(f, backend, X).execute(X), 4 * X**3)
+    with pytest.raises(di.UnsupportedError, match="the rule of Square is marked once_different"):
+        di.prepare_hessian(f, backend, X)
+    for mode in ("forward", "reverse"):
+        with pytest.raises(di.UnsupportedError, match="once_differentiable"):
+            di.prepare_hessian(f, di.AutoTorch(mode, compile=backend.compile), X)
+
+
+def test_axes_counted_from_the_end():
+    x = torch.rand(3, 3, dtype=torch.float64)
+    weights = torch.rand(3, 3, dtype=torch.float64)
+    for axes in ((-1, 0), (1, -2), (0, -1), (-2, -1)):
+        plan = di.prepare_gradient(lambda x, a=axes: (x.permute(*a) * weights * x).sum(), GRAPH, x)
+        right = torch.func.grad(lambda x, a=axes: (x.permute(*a) * weights * x).sum())(x)
+        torch.testing.assert_close(plan.execute(x), right)
+
+
 def test_routes():
     assert di.prepare_jacobian(lambda x: x**2, GRAPH, X).route == "pullback × 3"
     assert di.prepare_jacobian(lambda x: torch.cat([x, x]), GRAPH, X).route == "pushforward × 3"

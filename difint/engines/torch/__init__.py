@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,10 @@ from difint.trees import PYTHON_TREES
 
 if TYPE_CHECKING:
     from difint.backends import AutoTorch
+
+# Forward mode imports it at its first use, and then it warns of another part of PyTorch.
+with warnings.catch_warnings(action="ignore"):
+    import torch._decomp.decompositions_for_jvp  # noqa: F401
 
 # Measured: the derivatives of small operations are fewer backwards than forwards.
 _PULLBACK_COST = 0.99

@@ -17,9 +17,12 @@ from difint.engines.torch.primitives import AtPoint
 from difint.engines.torch.program import program
 from difint.engines.torch.simplifying import simplify
 from difint.engines.torch.state import (
+    WATCHED,
     autocasting,
     explaining,
     hinting,
+    hinting_at_eager,
+    refuse_nested,
     refuse_transformed,
     settled,
     transforming,
@@ -84,6 +87,8 @@ def _eager(kernel: Kernel) -> Kernel:
     def call(*args: Any) -> Any:
         if transforming() is not None:
             refuse_transformed()
+        if WATCHED:
+            refuse_nested(args)
         if autocasting() or torch.is_inference_mode_enabled():
             with settled():
                 return run(*args)
@@ -91,7 +96,7 @@ def _eager(kernel: Kernel) -> Kernel:
             return run(*args)
 
     def run(x: Any, *others: Any) -> Any:
-        point = as_tensors(shared(x), ())
+        point = as_tensors(shared(x))
         values = [shared(other) for other in others]
         result = kernel(point, *values)
         return result if callable(result) else _owned(result, (point, *values))
@@ -130,15 +135,15 @@ def _compiled(
     mode: str, kernel: Kernel, args: tuple[Any, ...], strict: bool, *, whole: bool
 ) -> Kernel:
     """Trace a kernel, and make of its graph what the mode says."""
-    x = [leaf for leaf in flatten(as_tensors(args[0], ()))[0]]
-    tensors = as_tensors(args, x)
+    tensors = as_tensors(args)
     traced = trace(kernel, tensors)
     leaves = flatten(tensors)[0]
-    with settled(), unchanged_generators(leaves):
+    with settled(), unchanged_generators(leaves), hinting_at_eager():
         constants = simplify(traced.module, whole=whole, inline=mode != "graph")
         run, text = _MAKERS[mode](traced.module, [*leaves, *constants])
-    checked = mode != "graph" and not strict
-    entry = _Entry(args, x, constants, strict=strict, checked=leaves if checked else None)
+    reads = mode != "graph"
+    checked = leaves if reads and not strict else None
+    entry = _Entry(args, constants, strict=strict, reads=reads, checked=checked)
     made = entry.around(run, traced.structure, text)
     _warm_up(made, args)
     return made
@@ -156,19 +161,19 @@ class _Entry:
     def __init__(
         self,
         args: tuple[Any, ...],
-        x: Sequence[torch.Tensor],
         constants: Sequence[torch.Tensor],
         *,
         strict: bool,
+        reads: bool,
         checked: Sequence[torch.Tensor] | None,
     ) -> None:
-        self._strict = strict
+        self._strict, self._reads = strict, reads
         self._names = [f"argument_{i}" for i in range(len(args))]
         self._env: dict[str, Any] = {}
         self._lines: list[str] = []
         self._tensors: list[str] = []
         for name, arg in zip(self._names, args, strict=True):
-            self._enter(name, arg, x)
+            self._enter(name, arg)
         for one in constants:
             self._tensors.append(self._named(f"constant_{len(self._env)}", one))
         if checked is not None:
@@ -179,7 +184,7 @@ class _Entry:
         self._env[name] = value
         return name
 
-    def _enter(self, name: str, arg: Any, x: Sequence[torch.Tensor]) -> None:
+    def _enter(self, name: str, arg: Any) -> None:
         """Write what makes tensors of one argument."""
         if PYTHON_TREES.is_leaf(arg):
             places = [name]
@@ -190,8 +195,10 @@ class _Entry:
             self._lines.append(f"leaves = {self._named(f'take_{name}', take)}({name})[0]")
             places = [f"leaves[{i}]" for i in range(len(leaves))]
         for place, leaf in zip(places, leaves, strict=True):
-            into = self._named(f"into_{len(self._env)}", converter(leaf, x))
-            text = f"{place}.contiguous()" if TORCH.owns(leaf) else f"{into}({place})"
+            into = self._named(f"into_{len(self._env)}", converter(leaf))
+            # Code that reads memory sees no negative bit; operations of PyTorch do.
+            plain = f"{place}.contiguous(){'.resolve_neg()' if self._reads else ''}"
+            text = plain if TORCH.owns(leaf) else f"{into}({place})"
             tensor = f"tensor_{len(self._tensors)}"
             self._lines.append(f"{tensor} = {text}")
             self._tensors.append(tensor)
@@ -205,14 +212,17 @@ class _Entry:
             "run": run,
             "set_grad_enabled": torch._C._set_grad_enabled,
             "transforming": transforming,
+            "watched": WATCHED,
             "structure": structure,
             "unflatten": unflatten,
         }
         names, result = ", ".join(self._names), _result(structure)
         source = f"""
 def kernel({names}):
-    if transforming() is not None or autocasting():
-        return aside(kernel, {names})
+    if transforming() is not None or autocasting() or watched:
+        unusual = aside(kernel, {names})
+        if unusual is not None:
+            return unusual[0]
     {"; ".join(self._lines)}
     if not is_grad_enabled():
         results = run([{", ".join(self._tensors)}])
@@ -255,11 +265,15 @@ def _result(structure: Any) -> str:
     return "unflatten(structure, results)"
 
 
-def _aside(kernel: Kernel, *args: Any) -> Any:
+def _aside(kernel: Kernel, *args: Any) -> tuple[Any] | None:
+    """Refuse, or compute without autocast; ``None`` where there is nothing unusual after all."""
     if transforming() is not None:
         refuse_transformed()
+    refuse_nested(args)
+    if not autocasting():
+        return None
     with settled():
-        return kernel(*args)
+        return (kernel(*args),)
 
 
 def _checking(examples: Sequence[torch.Tensor]) -> Callable[[Sequence[torch.Tensor]], None]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import reduce
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -22,22 +21,24 @@ def from_numpy(array: Any) -> torch.Tensor:
     return torch.from_numpy(np.array(array))
 
 
-def _from_number(number: Any, x: Sequence[torch.Tensor]) -> Callable[[Any], torch.Tensor]:
-    """Get what makes a tensor of a Python number beside ``x``: it widens nothing, as usual."""
-    floats = {one.dtype for one in x} if type(number) is float else set()
-    dtype = reduce(torch.promote_types, floats) if floats else None
-    if dtype not in (None, torch.float64):
-        return lambda number: torch.scalar_tensor(number, dtype=dtype)
-    # Twice as fast as PyTorch's own functions.
-    wide = np.dtype(type(number))
-    return lambda number: torch.from_numpy(np.array(number, wide))
+_NUMBERS = {bool: np.dtype(bool), complex: np.dtype(complex)}
+
+
+def _from_number(number: Any) -> Callable[[Any], torch.Tensor]:
+    """Get what makes a tensor of a Python number, at twice the speed of PyTorch's own functions.
+
+    It is a double, which an integer's quotient is too: beside tensors that have axes it widens
+    nothing.
+    """
+    dtype = _NUMBERS.get(type(number), np.dtype(float))
+    return lambda number: torch.from_numpy(np.array(number, dtype))
 
 
 def _contiguous(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.contiguous().resolve_neg()
 
 
-def converter(leaf: Any, x: Sequence[torch.Tensor]) -> Callable[[Any], torch.Tensor]:
+def converter(leaf: Any) -> Callable[[Any], torch.Tensor]:
     """Get what turns values like ``leaf`` into contiguous tensors."""
     if isinstance(leaf, torch.Tensor):
         return _contiguous
@@ -45,7 +46,7 @@ def converter(leaf: Any, x: Sequence[torch.Tensor]) -> Callable[[Any], torch.Ten
         return lambda value: from_numpy(value).contiguous()
     if isinstance(leaf, np.generic):
         return from_numpy
-    return _from_number(leaf, x)
+    return _from_number(leaf)
 
 
 def private(value: Any) -> Any:
@@ -76,7 +77,7 @@ def shared(value: Any) -> Any:
     return unflatten(structure, [convert(leaf) for leaf in leaves])
 
 
-def as_tensors(value: Any, x: Sequence[torch.Tensor]) -> Any:
+def as_tensors(value: Any) -> Any:
     """Turn every leaf, numbers too, into a contiguous tensor."""
     leaves, structure = flatten(value)
-    return unflatten(structure, [converter(leaf, x)(leaf) for leaf in leaves])
+    return unflatten(structure, [converter(leaf)(leaf) for leaf in leaves])

@@ -30,10 +30,23 @@ def _names(f: Any) -> Iterator[str]:
         yield from (name for name, value in held.items() if _holds(value))
     elif isinstance(f, torch.nn.Module):
         yield f"the parameters and buffers of {type(f).__name__}"
-    elif inspect.isfunction(f) or inspect.ismethod(f):
+    elif inspect.ismethod(f):
+        yield from _names(f.__func__)
+        yield from _attributes(f.__self__)
+    elif inspect.isfunction(f):
         read = inspect.getclosurevars(f)
-        held = {**read.globals, **read.nonlocals}
+        given = [one for one in inspect.signature(f).parameters.values()]
+        defaults = {one.name: one.default for one in given}
+        held = {**read.globals, **read.nonlocals, **defaults}
         yield from (name for name, value in held.items() if _holds(value))
+    else:
+        yield from _attributes(f)
+
+
+def _attributes(owner: Any) -> Iterator[str]:
+    """List the numbers and tensors that an object holds."""
+    held = getattr(owner, "__dict__", {})
+    yield from (f"self.{name}" for name, value in held.items() if _holds(value))
 
 
 def _holds(value: Any) -> bool:

@@ -17,12 +17,14 @@ from difint.contexts import Constant, Context
 from difint.engines.torch.arrays import Spec, flatten, mapped, spec_of, unflatten
 from difint.engines.torch.entering import as_tensors, private, shared
 from difint.engines.torch.frozen import frozen_in
+from difint.engines.torch.rules import once_differentiable_in, same_numbers
 from difint.engines.torch.state import (
     Watch,
     cutting,
     hinting,
     settled,
     unchanged_generators,
+    watched,
 )
 from difint.errors import ArgumentError, message
 from difint.host_lowering import check_filled
@@ -79,29 +81,38 @@ def lower(traced: bool, lowering: Lowering) -> Problem:
     """Call ``f`` on copies of its arguments, check what it does, and describe what it returns.
 
     Args:
-        traced: numbers reach ``f`` as tensors, which a graph takes as its inputs.
+        traced: ``f`` is called again in a trace, with tensors in the place of numbers.
         lowering: what to lower.
     """
     _check_dtypes(lowering)
     with settled(), unchanged_generators(flatten(lowering.x)[0]):
-        x = mapped(torch.Tensor.requires_grad_, as_tensors(private(lowering.x), ()))
+        x = mapped(torch.Tensor.requires_grad_, as_tensors(private(lowering.x)))
         inputs = flatten(x)[0]
         values = [_example(context) for context in lowering.contexts]
-        if traced:
-            values = [as_tensors(value, inputs) for value in values]
         run = _filled if lowering.y is not None else _returned
         watch = Watch()
-        with torch.enable_grad(), hinting(lowering.x), _without_pytorch_s_own(), watch:
+        with torch.enable_grad(), hinting(lowering.x), _without_pytorch_s_own(), watched(), watch:
             # Not the leaves themselves: autograd itself would refuse to see them written to.
-            y, y_form = run(lowering, mapped(torch.Tensor.clone, x), values)
+            point = mapped(torch.Tensor.clone, x)
+            y, y_form = run(lowering, point, values)
+        if not all(map(same_numbers, inputs, flatten(point)[0])):
+            refuse_writing(lowering.operator, "x")
+        once = once_differentiable_in(flatten(y)[0])
         specs, y_specs = mapped(spec_of, x), mapped(spec_of, y)
     _warn_of_cuts(lowering.operator, y, watch)
     _check_kept(lowering, y_form.described)
     f = cutting(lowering.f) if watch.switches else lowering.f
-    made = _call_of(lowering, f, y_specs)
+    made = _call_of(lowering, f, y_specs, traced)
     frozen = frozen_in(lowering.f) if traced else ()
     return Problem(
-        made, specs, y_specs, form_of(lowering.described), y_form, lowering, frozen=frozen
+        made,
+        specs,
+        y_specs,
+        form_of(lowering.described),
+        y_form,
+        lowering,
+        once=once,
+        frozen=frozen,
     )
 
 
@@ -148,7 +159,7 @@ def _filled(lowering: Lowering, x: Any, values: list[Any]) -> _Called:
     """Call ``f(y, x, *contexts)`` on a ``y`` that tells which entries were not set."""
     operator = lowering.operator
     one = _check_y(operator, argument("y", lowering.y, PYTHON_TREES, KINDS))
-    y = torch.full_like(as_tensors(private(lowering.y), ()), torch.nan)
+    y = torch.full_like(as_tensors(private(lowering.y)), torch.nan)
     returned = _watched(lowering, lambda: lowering.f(y, x, *values), x, values)
     if returned is not None and returned is not y:
         problem = f"f returned a {type(returned).__name__}, and y= was given"
@@ -271,7 +282,7 @@ def _kind_of_x(one: Argument, x: Argument) -> Argument:
     return replace(one, leaves=tuple(map(settle, one.leaves)))
 
 
-def _call_of(lowering: Lowering, f: Callable[..., Any], y: Any) -> Callable[..., Any]:
+def _call_of(lowering: Lowering, f: Callable[..., Any], y: Any, traced: bool) -> Callable[..., Any]:
     """Make ``call(x, *contexts) -> y`` on tensors; what ``f`` may write to is its own."""
     operator, written = lowering.operator, lowering.written
     filled = lowering.y is not None
@@ -286,11 +297,20 @@ def _call_of(lowering: Lowering, f: Callable[..., Any], y: Any) -> Callable[...,
             return result
         result = f(x, *values)
         leaves, got = flatten(result)
+        if traced:
+            # A number that a graph takes as a tensor may widen what has no axes, as no number does.
+            leaves = [_settled(leaf, spec) for leaf, spec in zip(leaves, specs, strict=False)]
+            result = unflatten(got, leaves)
         if got != structure or not all(map(_is_like, leaves, specs)):
             _refuse_change(operator, specs, leaves)
         return result
 
     return call
+
+
+def _settled(leaf: Any, spec: Spec) -> Any:
+    number = isinstance(leaf, torch.Tensor) and leaf.dim() == 0 and leaf.is_floating_point()
+    return leaf.to(spec.dtype) if number else leaf
 
 
 def _scratch(value: Any) -> Any:

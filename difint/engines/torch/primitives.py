@@ -18,6 +18,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from difint.engine import Apply, Arrays, At
 from difint.engines.torch.arrays import cast, flatten, mapped, ravel, unflatten, unravel
 from difint.engines.torch.entering import as_tensors, private, shared
+from difint.engines.torch.rules import check_rules
 from difint.engines.torch.state import lacks_derivative, settled
 from difint.problem import Problem
 from difint.sweep import sweep
@@ -75,6 +76,8 @@ def pushforward(arrays: Arrays, problem: Problem, *, value: bool, reuse: bool = 
     ``solve`` or ``layer_norm`` hold what they saved for constant, and ``torch.func.jacfwd`` over
     itself is wrong for them. The rules of reverse mode can be differentiated once in both modes.
     """
+    if problem.derived:
+        check_rules(problem)
     inner = problem.source.order > 1 and not problem.derived
     return _staged(_by_rows(arrays, problem, value) if inner else _forward(problem, value), reuse)
 
@@ -111,6 +114,8 @@ def _forward(problem: Problem, value: bool) -> Callable[..., Apply]:
 
 def pullback(arrays: Arrays, problem: Problem, *, value: bool, reuse: bool = False) -> At:
     """Build the VJP, by reverse mode; what it keeps is computed once a point."""
+    if problem.derived:
+        check_rules(problem)
     nests = problem.source.order > 1
     return _staged(_nesting_pullback(problem, value) if nests else _pullback(problem, value), reuse)
 
@@ -246,6 +251,7 @@ def hvp(traced: bool, arrays: Arrays, problem: Problem, *, value: bool, reuse: b
     In a graph forward over reverse has fewer operations and holds less; called as it is, double
     backward costs less, for ``torch.func`` is dear.
     """
+    check_rules(problem)
     first, second = (build(problem) for build in _WAYS[traced])
     better = works(first, problem) or not works(second, problem)
     return _staged(first if better else second, reuse)
@@ -266,7 +272,7 @@ def works(stage: Callable[..., Apply], problem: Problem) -> bool:
         ]
         return unflatten(structure, tensors)
 
-    x = as_tensors(private(source.x), ())
+    x = as_tensors(private(source.x))
     values = [fake(shared(context.value)) for context in source.contexts]
     try:
         with settled(), mode, warnings.catch_warnings(action="ignore"):

@@ -89,8 +89,9 @@ def _same_as(node: Node) -> Node | None:
         return None
     if node.target in _UNCHANGED and _meta(node) == _meta(source) and _meta(node) is not None:
         return source
-    if node.target is aten.permute.default and list(node.args[1]) == sorted(node.args[1]):
-        return source
+    if node.target is aten.permute.default:
+        rank = len(node.args[1])
+        return source if [axis % rank for axis in node.args[1]] == list(range(rank)) else None
     if node.target is aten.select.int and source.target is aten.expand.default:
         base = source.args[0]
         added = len(source.args[1]) == node.meta["val"].dim() + 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, final
@@ -11,7 +12,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from difint.engines.torch.arrays import flatten, unflatten
-from difint.errors import UnsupportedError, message
+from difint.errors import DifintError, UnsupportedError, message
 
 _DEVICES = ("cpu", "cuda")
 
@@ -83,10 +84,66 @@ def hinting(x: Any) -> Iterator[None]:
         raise
 
 
+@contextmanager
+def hinting_at_eager() -> Iterator[None]:
+    """Say, where making a graph fails, that there is a way without one."""
+    try:
+        yield
+    except (AttributeError, IndexError, RuntimeError, TypeError, ValueError) as error:
+        if not isinstance(error, DifintError):
+            error.add_note(_WITHOUT)
+        raise
+
+
+_WITHOUT = (
+    "difint: AutoTorch makes a graph of f, which takes numbers of Constants as tensors: bind sizes "
+    "and indices with functools.partial. If f works without it, use AutoTorch(compile='eager')."
+)
+
 _TENSORS = (
     "difint: AutoTorch gives f tensors, whatever kind x is of. Write f with torch, without NumPy's "
     "functions, or use AutoFiniteDiff()."
 )
+
+
+class _Here(threading.local):
+    watched = False
+
+
+_HERE = _Here()
+
+
+@contextmanager
+def watched() -> Iterator[None]:
+    """Mark that ``f`` is called to see what it does."""
+    before, _HERE.watched = _HERE.watched, True
+    WATCHED.append(None)
+    try:
+        yield
+    finally:
+        _HERE.watched = before
+        WATCHED.pop()
+
+
+WATCHED: list[None] = []
+"""Not empty while a thread calls ``f`` to see what it does: looked at in every call of a plan."""
+
+
+def refuse_nested(args: Any) -> None:
+    """Refuse a plan within ``f``, whose results carry no derivative on to ``f``'s own."""
+    leaves = flatten(args)[0]
+    depends = any(isinstance(one, torch.Tensor) and one.requires_grad for one in leaves)
+    if not (_HERE.watched and depends and torch.is_grad_enabled()):
+        return
+    text = message(
+        "execute",
+        "a plan is executed within a function that is differentiated",
+        expected="operations of torch from x to f(x)",
+        got="a plan of AutoTorch, whose results carry no derivative",
+        remedy="Prepare an operator of higher order, use torch.func within f, or .detach() the "
+        "plan's arguments if that is meant.",
+    )
+    raise UnsupportedError(text)
 
 
 @final

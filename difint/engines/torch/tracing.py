@@ -7,9 +7,11 @@ would keep the branch that it happened to take.
 from __future__ import annotations
 
 import operator
+import threading
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -24,7 +26,7 @@ from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 import difint
 from difint.engines.torch.arrays import flatten, unflatten
 from difint.engines.torch.lowering import refuse_writing
-from difint.engines.torch.state import explaining, settled
+from difint.engines.torch.state import explaining, hinting_at_eager, settled
 from difint.engines.torch.watching import SEEN
 from difint.errors import UnsupportedError, message
 
@@ -67,13 +69,13 @@ def trace(kernel: Callable[..., Any], args: tuple[Any, ...]) -> Traced:
         return outputs
 
     with settled():
-        examples = [_unlike(leaf) for leaf in leaves]
+        examples = [unlike(leaf) for leaf in leaves]
     module = functional(traced(flat, examples))
     SEEN.traces += 1
     return Traced(module, made[0])
 
 
-def _unlike(tensor: torch.Tensor) -> torch.Tensor:
+def unlike(tensor: torch.Tensor) -> torch.Tensor:
     """Make a tensor of the same form in memory of its own: two arguments may be one tensor."""
     return torch.empty_like(tensor, memory_format=torch.contiguous_format, requires_grad=False)
 
@@ -83,27 +85,50 @@ def traced(
 ) -> Any:
     """Trace a function of tensors, and explain what cannot be traced."""
     try:
-        with explaining():
+        with hinting_at_eager(), explaining():
             return _traced(function, examples, decompositions)
     except _BRANCHES as error:
         raise UnsupportedError(_branch(error)) from None  # it speaks of PyTorch's own parts
     except RuntimeError as error:
         if _NUMBERLESS in str(error) or _UNALLOCATED in str(error):
             raise UnsupportedError(_conversion(error)) from None
-        error.add_note(_HINT)
         raise
 
 
 def _traced(function: Callable[..., Any], examples: Sequence[Any], decompositions: Any) -> Any:
-    # f gave its warnings when it was called at first. A graph is traced in one thread.
-    quiet = warnings.catch_warnings(action="ignore")
-    with settled(), quiet, torch.autograd.set_multithreading_enabled(False):
-        return make_fx(
-            function,
-            tracing_mode="fake",
-            _allow_non_fake_inputs=True,
-            decomposition_table=decompositions,
-        )(*examples)
+    """Trace in a thread of its own, one at a time.
+
+    A trace that fails within PyTorch may leave the thread's state behind: no gradients would be
+    recorded from then on. And PyTorch's tracer patches what all threads see.
+    """
+
+    def run() -> Any:
+        # f gave its warnings when it was called at first. A graph is traced in one thread.
+        quiet = warnings.catch_warnings(action="ignore")
+        with settled(), quiet, torch.autograd.set_multithreading_enabled(False):
+            return make_fx(
+                function,
+                tracing_mode="fake",
+                _allow_non_fake_inputs=True,
+                decomposition_table=decompositions,
+            )(*examples)
+
+    if _HERE.tracing:  # f itself prepares a plan
+        return run()
+    with _ONE_AT_A_TIME, ThreadPoolExecutor(1, initializer=_begin) as pool:
+        return pool.submit(run).result()
+
+
+class _Here(threading.local):
+    tracing = False
+
+
+def _begin() -> None:
+    _HERE.tracing = True
+
+
+_HERE = _Here()
+_ONE_AT_A_TIME = threading.Lock()
 
 
 def _place(error: BaseException) -> str:
@@ -151,15 +176,21 @@ def _conversion(error: BaseException) -> str:
     )
 
 
-_HINT = (
-    "difint: AutoTorch traces f on tensors that hold no numbers. If f works without it, use "
-    "AutoTorch(compile='eager')."
+_NO_TENSOR = message(
+    "AutoTorch",
+    "f holds something that a graph cannot keep",
+    expected="tensors and numbers",
+    got="a torch.Generator, or a function of torch.cond or the like",
+    remedy="Use AutoTorch(compile='eager'), torch.where for torch.cond, or no generator.",
 )
 
 
 def functional(module: GraphModule) -> GraphModule:
     """Write a graph without operations in place, and without what has no effect."""
     drop_dead(module)
+    held = [node for node in module.graph.nodes if node.op == "get_attr"]
+    if not all(isinstance(held_by(module, node), torch.Tensor) for node in held):
+        raise UnsupportedError(_NO_TENSOR)
     _write_tangents(module)
     written = [root for node in module.graph.nodes for root in _written_by(node)]
     if any(root.op == "get_attr" for root in written):
