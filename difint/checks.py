@@ -204,11 +204,20 @@ def check_differentiable(operator: str, one: Argument, kinds: tuple[Kind, ...]) 
                 f"{path} is of a kind that this backend does not take",
                 expected=expected,
                 got=str(leaf),
-                remedy=f"Convert it: numpy.asarray({path}).",
+                remedy=_kind_remedy(path, kinds),
             )
             raise ArgumentError(text)
         if not is_floating(leaf):
             _refuse_dtype(operator, path, leaf)
+
+
+def _kind_remedy(path: str, kinds: tuple[Kind, ...]) -> str:
+    if all(kind.name != "torch" for kind in kinds):
+        return f"Convert it: numpy.asarray({path})."
+    return (
+        f"Convert it: torch.as_tensor({path}) or numpy.asarray({path}); a module's parameters are "
+        "dict(module.named_parameters()), or those of ModuleLoss."
+    )
 
 
 def is_floating(leaf: Leaf) -> bool:
@@ -311,5 +320,5 @@ def refuse_tree(operator: str, problem: str, *, listing: bool) -> None:
     """Say that an operator needs one array where a tree arrived."""
     remedy = "Use an operator that takes trees: pushforward, pullback, gradient or hvp."
     if listing:
-        remedy = "Stack its parts into one array (numpy.array, jax.numpy.stack)."
+        remedy = "Stack its parts into one array (numpy.array, jax.numpy.stack, torch.stack)."
     raise ArgumentError(message(operator, problem, expected="one array", remedy=remedy))

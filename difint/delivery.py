@@ -93,8 +93,9 @@ class Delivery:
         except ValueError as error:
             paths = ", ".join(path or "one array" for path in form.described.paths)
             remedy = "Pass out= with arrays in all of these places; None is no array."
-            got = f"a {type(out).__name__} of another form ({error})"
-            self._refuse("out", "has another structure than the result", paths, got, remedy)
+            expected = f"the structure of the result, {error}: {paths}"
+            got = f"a {type(out).__name__}"
+            self._refuse("out", "has another structure than the result", expected, got, remedy)
         for target, leaf in zip(targets, form.leaves, strict=True):
             memory = filled_kind(leaf).memory
             if memory is None or not memory.plain(target, leaf):

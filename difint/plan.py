@@ -163,8 +163,8 @@ class Plan:
         Args:
             args: the arguments as at prepare: ``x``, for some operators ``t``, then the
                 contexts; a same-point plan takes ``t`` alone.
-            out: a NumPy array (a tree or a tuple of them where the result is one) to fill and
-                return; ``None`` for a fresh result.
+            out: a NumPy array, or a tensor where ``x`` is one (a tree or a tuple of them where the
+                result is one) to fill and return; ``None`` for a fresh result.
             y: for a plan of an in-place ``f``, an array that is filled with ``f(x)``; ``None``
                 if the value is not wanted.
 
@@ -210,8 +210,8 @@ class Plan:
         """Fix the arguments' memory, and check once.
 
         Args:
-            args: as for ``execute``; NumPy arrays, whose memory the returned function re-reads
-                at each call. Scalars are fixed.
+            args: as for ``execute``; NumPy arrays or tensors, whose memory the returned function
+                re-reads at each call. Scalars are fixed.
             out: as for ``execute``.
             y: as for ``execute``.
 
@@ -298,7 +298,7 @@ class Plan:
         text = message(
             self.info.operator,
             f"bind re-reads {first.name}'s memory, and here {first.name} has none that changes",
-            expected="a NumPy array",
+            expected="a NumPy array, or a tensor",
             got=", ".join(map(str, first.leaves)),
             remedy="Prepare with NumPy arrays, or call execute.",
         )

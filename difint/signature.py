@@ -329,7 +329,11 @@ def _remedy(expected: Sequence[Argument], got: Sequence[Argument]) -> str:
     pairs = zip(expected, got, strict=True)
     want, have = next((a, b) for a, b in pairs if not a.fits(b))
     if want.structure is not None or want.wrapper is not have.wrapper:
+        if sorted(want.paths) == sorted(have.paths) and want.leaves and not want.alike(have):
+            return "Both hold the same leaves, in other containers: convert, e.g. dict(x)."
         return "Prepare again with arguments like these, or pass ones like those prepared."
+    if have.structure is not None and want.name == "t":
+        return "Prepare again with a tuple as t, or pass one tangent."
     leaf = have.leaves[0] if have.structure is None else Leaf("", (), object)
     return _conversion(want, want.leaves[0], leaf)
 
@@ -337,6 +341,8 @@ def _remedy(expected: Sequence[Argument], got: Sequence[Argument]) -> str:
 def _conversion(one: Argument, want: Leaf, have: Leaf) -> str:
     again = f"Prepare again with {'an' if one.name == 'x' else 'a'} {one.name} like this one"
     name = "value" if one.wrapper else one.name
+    if want.dtype is int and have.dtype is float:
+        return f"{again}: an integer was prepared, e.g. {want.dtype.__name__}, not a float."
     if isinstance(want.dtype, type):
         return f"{again}, or convert it: {want.dtype.__name__}({name})."
     if have.kind and want.shape != have.shape:

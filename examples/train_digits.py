@@ -55,13 +55,13 @@ def adam_with_a_plan(images, labels):
     model = network()
     optimizer, losses = torch.optim.Adam(model.parameters(), lr=0.01), []
     f = di.ModuleLoss(model, cross_entropy)
-    parameters, gradients = f.parameters(), f.gradients()
+    parameters = f.parameters()
     example = di.Constant(images[:BATCH]), di.Constant(labels[:BATCH])
     plan = di.prepare_gradient(f, di.AutoTorch(), parameters, *example)
     print(plan)
     for inputs, targets in batches(images, labels):
         batch = di.Constant(inputs), di.Constant(targets)
-        loss, _ = plan.value_and_gradient(parameters, *batch, out=gradients)
+        loss, _ = plan.value_and_gradient(parameters, *batch, out=f.gradients())
         optimizer.step()
         losses.append(loss.item())
     return losses
