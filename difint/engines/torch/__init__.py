@@ -53,7 +53,7 @@ def _arrays(mode: str, chunk: int | None) -> Arrays:
         batch=ops.batch,
         each=ops.each,
         watch=watch,
-        compile_both=partial(compile_both, mode) if mode == "aot" else None,
+        compile_both=None if mode == "eager" else partial(compile_both, mode),
         write=ops.write,
         tell=tell,
         space=ops.space,

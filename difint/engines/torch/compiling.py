@@ -28,7 +28,7 @@ from difint.engines.torch.state import (
     transforming,
     unchanged_generators,
 )
-from difint.engines.torch.tracing import trace
+from difint.engines.torch.tracing import Traced, last_part, trace
 from difint.errors import PreparationMismatchError, message
 from difint.kinds import TORCH
 from difint.trees import PYTHON_TREES
@@ -52,17 +52,22 @@ def compile_kernel(
 def compile_both(
     mode: str, kernel: Kernel, full: Kernel, args: tuple[Any, ...], *, strict: bool = True
 ) -> tuple[Kernel, Kernel]:
-    """Compile a kernel with the lower orders, and let it serve as the one without them too.
+    """Compile the kernel with the lower orders, and the one without them, from one trace.
 
-    A package takes ten seconds to make; a part more of its result costs less than a microsecond.
+    A package takes ten seconds to make, and one more part of a result less than a microsecond:
+    one serves as both.
     """
-    both = compile_kernel(mode, full, args, strict=strict)
+    tensors = as_tensors(args)
+    traced = trace(full, tensors)
+    alone = None if mode == "aot" else last_part(traced)
+    both = _finished(mode, traced, args, tensors, strict)
 
     def last(*args: Any) -> Any:
         return both(*args)[-1]
 
     last.__doc__ = both.__doc__
-    return last, both
+    made = last if alone is None else _finished(mode, alone, args, tensors, strict)
+    return made, both
 
 
 def attach(mode: str, kernel: Kernel, apply: Apply, t: Any, *, strict: bool = True) -> Kernel:
@@ -136,12 +141,23 @@ def _compiled(
 ) -> Kernel:
     """Trace a kernel, and make of its graph what the mode says."""
     tensors = as_tensors(args)
-    traced = trace(kernel, tensors)
-    leaves = flatten(tensors)[0]
+    return _finished(mode, trace(kernel, tensors), args, tensors, strict, whole=whole)
+
+
+def _finished(
+    mode: str,
+    traced: Traced,
+    args: tuple[Any, ...],
+    tensors: Any,
+    strict: bool,
+    *,
+    whole: bool = False,
+) -> Kernel:
+    """Simplify a graph, make of it what the mode says, and call it once."""
+    leaves, reads = flatten(tensors)[0], mode != "graph"
     with settled(), unchanged_generators(leaves), hinting_at_eager():
-        constants = simplify(traced.module, whole=whole, inline=mode != "graph")
+        constants = simplify(traced.module, whole=whole, inline=reads)
         run, text = _MAKERS[mode](traced.module, [*leaves, *constants])
-    reads = mode != "graph"
     checked = leaves if reads and not strict else None
     entry = _Entry(args, constants, strict=strict, reads=reads, checked=checked)
     made = entry.around(run, traced.structure, text)

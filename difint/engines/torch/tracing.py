@@ -19,7 +19,7 @@ from typing import Any, final
 import torch
 from torch._ops import OpOverload
 from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException
-from torch.fx import GraphModule, Node
+from torch.fx import Graph, GraphModule, Node
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
@@ -73,6 +73,18 @@ def trace(kernel: Callable[..., Any], args: tuple[Any, ...]) -> Traced:
     module = functional(traced(flat, examples))
     SEEN.traces += 1
     return Traced(module, made[0])
+
+
+def last_part(traced: Traced) -> Traced:
+    """Copy a graph of several parts, with the last of them as its only result."""
+    structure = traced.structure.children()[-1]
+    graph, copies = Graph(), dict[Node, Node]()
+    outputs: Any = graph.graph_copy(traced.module.graph, copies)
+    graph.output(list(outputs[len(outputs) - structure.num_leaves :]))
+    module = GraphModule(traced.module, graph)
+    drop_dead(module)
+    module.recompile()
+    return Traced(module, structure)
 
 
 def unlike(tensor: torch.Tensor) -> torch.Tensor:
