@@ -166,6 +166,23 @@ def test_axes_counted_from_the_end():
         torch.testing.assert_close(plan.execute(x), right)
 
 
+@BOTH
+def test_jacobians_where_the_rule_of_vmap_is_wrong(backend):
+    x = X[:, None] * torch.tensor([1.0, 0.5], dtype=torch.float64)
+
+    def distances(x):
+        return torch.cdist(x, x[:2] * 2.0)
+
+    right = di.jacobian(distances, di.AutoFiniteDiff(), x)
+    reverse = di.AutoTorch("reverse", compile=backend.compile)
+    got = di.prepare_jacobian(distances, reverse, x).execute(x)
+    torch.testing.assert_close(got, right, rtol=1e-7, atol=1e-7)
+    t = torch.rand(3, 2, dtype=torch.float64)
+    one, two = di.prepare_pullback(distances, backend, x, (t, 2 * t)).execute(x, (t, 2 * t))
+    torch.testing.assert_close(two, 2 * one)
+    torch.testing.assert_close(one.reshape(-1), t.reshape(-1) @ right, rtol=1e-7, atol=1e-7)
+
+
 def test_routes():
     assert di.prepare_jacobian(lambda x: x**2, GRAPH, X).route == "pullback × 3"
     assert di.prepare_jacobian(lambda x: torch.cat([x, x]), GRAPH, X).route == "pushforward × 3"

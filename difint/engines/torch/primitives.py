@@ -18,7 +18,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from difint.engine import Apply, Arrays, At
 from difint.engines.torch.arrays import cast, flatten, mapped, ravel, unflatten, unravel
 from difint.engines.torch.entering import as_tensors, private, shared
-from difint.engines.torch.rules import check_rules
+from difint.engines.torch.rules import check_batched, check_rules
 from difint.engines.torch.state import lacks_derivative, settled
 from difint.problem import Problem
 from difint.sweep import sweep
@@ -126,6 +126,7 @@ def _pullback(problem: Problem, value: bool) -> Callable[..., Apply]:
         y = problem.call(x, *contexts)
 
         def apply(t: Any) -> tuple[Any, Any]:
+            check_batched(flatten(y)[0], flatten(t)[0])
             return (_copied(y) if value else None), pulled(y, x, t)
 
         return apply

@@ -51,6 +51,19 @@ def _nothing(ctx: Any) -> None:
     return None
 
 
+# PyTorch 2.13: torch.func.jacrev of torch.cdist is wrong, plain autograd is right.
+_WRONG_IN_BATCHES = ("CdistBackward",)
+
+
+def check_batched(y: Sequence[torch.Tensor], t: Sequence[torch.Tensor]) -> None:
+    """Refuse cotangents that ``vmap`` has stacked where it is wrong: they come one by one then."""
+    if not any(map(torch._C._functorch.is_batchedtensor, t)):
+        return
+    wrong = [one for one in _recorded(y) if one.name().startswith(_WRONG_IN_BATCHES)]
+    if wrong:
+        raise RuntimeError(f"vmap is wrong for {wrong[0].name()}")
+
+
 def _recorded(y: Sequence[torch.Tensor]) -> Iterator[Any]:
     """List the nodes that autograd recorded on the way to ``y``."""
     todo, seen = [one.grad_fn for one in y if one.grad_fn is not None], set()
