@@ -75,8 +75,10 @@ LISTS: dict[str, Listing] = {
         default_scenarios("torch", in_place=False, modifiers=(*MODIFIERS, "numpify"))
     ),
     "torch, bare": lambda: default_scenarios("torch", in_place=False, modifiers=()),
-    "torch, more": lambda: families("torch", modifiers=()),
-    "torch, float32": lambda: default_scenarios("torch", dtype="float32", modifiers=()),
+    "torch, more": lambda: families("torch", in_place=False, modifiers=()),
+    "torch, float32": lambda: default_scenarios(
+        "torch", dtype="float32", in_place=False, modifiers=()
+    ),
     "torch, few": lambda: named(default_scenarios("torch", modifiers=())),
     "jax, float32": lambda: default_scenarios("jax", dtype="float32", in_place=False, modifiers=()),
 }
@@ -106,7 +108,7 @@ ROWS = (
     Row(TORCH(compile="eager"), ("torch, bare", "torch, varied", "torch, more")),
     Row(di.SecondOrder(FD(), TORCH()), ("torch, few",)),
     Row(TORCH(chunk_size=3), ("torch, few",)),
-    Row(di.PrimitiveOnly(TORCH(), "forward"), ("torch, bare",)),
+    Row(di.PrimitiveOnly(TORCH(), "forward"), ("torch, few",)),
     Row(di.PrimitiveOnly(TORCH(compile="eager"), "reverse"), ("torch, bare",)),
     Row(di.SecondOrder(TORCH("reverse"), TORCH("forward")), ("torch, bare",)),
 )
