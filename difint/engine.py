@@ -97,8 +97,8 @@ class Arrays:
         matrix: the form of a matrix result: ``(problem, leaf) -> Form``.
         compile: ``(kernel, args, strict=...) -> kernel``, for arguments like ``args``; with
             ``args=None`` for a kernel that runs once.
-        compile_both: ``(kernel, full, args, strict=...) -> (kernel, full)``: compiles the kernel of
-            a result and the one with the lower orders; ``None`` to compile each.
+        compile_both: ``(full, args, strict=...) -> (kernel, full)``: compiles the kernel with the
+            lower orders, and makes of it the one without them; ``None`` to build and compile each.
         attach: ``(kernel, apply, t, strict=...) -> (t -> kernel(apply, t))``, compiled: for
             same-point plans.
         sealed: the names of the kinds of which trees are checked by strict compiled kernels

@@ -37,7 +37,7 @@ class Leaf:
         text = f"{element_text(self.dtype)}[{','.join(map(str, self.shape))}]"
         if self.kind == "numpy":
             return text
-        where = "traced" if self.traced else _DEVICE_NAMES[self.kind](self.device)
+        where = "traced" if self.traced else _DEVICE_NAMES.get(self.kind, _device_name)(self.device)
         return f"{text} ({self.kind}{', ' + where if where else ''})"
 
     @property
@@ -82,7 +82,7 @@ def _device_name(device: Any) -> str:
     return "" if device is None else str(device)
 
 
-_DEVICE_NAMES: dict[str, Callable[[Any], str]] = {"jax": _sharding_name, "torch": _device_name}
+_DEVICE_NAMES: dict[str, Callable[[Any], str]] = {"jax": _sharding_name}
 
 
 @final

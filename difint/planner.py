@@ -176,11 +176,11 @@ def _free(
     def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
         return arrays.compile(function, None if once else stage.args, strict=strict)
 
-    (result, route), (full, _) = kernel(value=False), kernel(value=True)
+    full, route = kernel(value=True)
     if arrays.compile_both is None or once:
-        made = compiled(result), compiled(full)
+        made = compiled(kernel(value=False)[0]), compiled(full)
     else:
-        made = arrays.compile_both(result, full, stage.args, strict=strict)
+        made = arrays.compile_both(full, stage.args, strict=strict)
     wanted = problem.source.y is not None and operator.parts[0] != "y"
     primal = compiled(_primal(operator, problem)) if wanted else None
     kernels = [_entering(one, stage.enter) for one in made]

@@ -342,13 +342,14 @@ def _conversion(one: Argument, want: Leaf, have: Leaf) -> str:
     again = f"Prepare again with {'an' if one.name == 'x' else 'a'} {one.name} like this one"
     name = "value" if one.wrapper else one.name
     if want.dtype is int and have.dtype is float:
-        return f"{again}: an integer was prepared, e.g. {want.dtype.__name__}, not a float."
+        return f"{again}: as an int it would lose what is behind the point."
     if isinstance(want.dtype, type):
         return f"{again}, or convert it: {want.dtype.__name__}({name})."
     if have.kind and want.shape != have.shape:
         return f"{again}, or pass one of shape {want.shape}."
     if want.kind != have.kind:
-        how = _CONVERSIONS[want.kind].format(name, element_text(want.dtype))
+        how = _CONVERSIONS.get(want.kind, "to " + want.kind)
+        how = how.format(name, element_text(want.dtype))
         return f"{again}, or convert it: {how}."
     if want.dtype != have.dtype:
         dtype = element_text(want.dtype)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -76,7 +76,10 @@ def chained(x: Any) -> Any:
 
 def hessian_lines() -> Iterator[Line]:
     x = torch.linspace(-1.0, 1.0, 20, dtype=torch.float64)
-    rival: Callable[[], Any] = lambda: torch.func.hessian(chained)(x)  # noqa: E731
+
+    def rival() -> Any:
+        return torch.func.hessian(chained)(x)
+
     for backend, bound in ((GRAPH, None), (INDUCTOR, 1 / 10)):
         plan = di.prepare_hessian(chained, backend, x)
         torch.testing.assert_close(plan.execute(x), rival())

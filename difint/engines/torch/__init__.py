@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 # Forward mode imports it at its first use, and then it warns of another part of PyTorch.
 with warnings.catch_warnings(action="ignore"):
-    import torch._decomp.decompositions_for_jvp  # noqa: F401
+    import torch._decomp.decompositions_for_jvp  # noqa: F401  # for what it registers
 
 # Measured: the derivatives of small operations are fewer backwards than forwards.
 _PULLBACK_COST = 0.99

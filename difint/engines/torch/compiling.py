@@ -10,7 +10,7 @@ import torch
 
 from difint.engine import Apply
 from difint.engines.torch.aot import package
-from difint.engines.torch.arrays import flatten, unflatten
+from difint.engines.torch.arrays import flatten, mapped, unflatten
 from difint.engines.torch.entering import as_tensors, converter, shared
 from difint.engines.torch.inductor import inductor
 from difint.engines.torch.primitives import AtPoint
@@ -50,24 +50,26 @@ def compile_kernel(
 
 
 def compile_both(
-    mode: str, kernel: Kernel, full: Kernel, args: tuple[Any, ...], *, strict: bool = True
+    mode: str, full: Kernel, args: tuple[Any, ...], *, strict: bool = True
 ) -> tuple[Kernel, Kernel]:
-    """Compile the kernel with the lower orders, and the one without them, from one trace.
+    """Compile the kernel without the lower orders, and the one with them, from one trace of it.
 
     A package takes ten seconds to make, and one more part of a result less than a microsecond:
     one serves as both.
     """
     tensors = as_tensors(args)
     traced = trace(full, tensors)
-    alone = None if mode == "aot" else last_part(traced)
+    if mode != "aot":
+        parts = last_part(traced), traced
+        alone, both = (_finished(mode, one, args, tensors, strict) for one in parts)
+        return alone, both
     both = _finished(mode, traced, args, tensors, strict)
 
     def last(*args: Any) -> Any:
         return both(*args)[-1]
 
     last.__doc__ = both.__doc__
-    made = last if alone is None else _finished(mode, alone, args, tensors, strict)
-    return made, both
+    return last, both
 
 
 def attach(mode: str, kernel: Kernel, apply: Apply, t: Any, *, strict: bool = True) -> Kernel:
@@ -94,10 +96,8 @@ def _eager(kernel: Kernel) -> Kernel:
             refuse_transformed()
         if WATCHED:
             refuse_nested(args)
-        if autocasting() or torch.is_inference_mode_enabled():
-            with settled():
-                return run(*args)
-        with torch.no_grad(), explaining(), hinting(args[0]):
+        unusual = autocasting() or torch.is_inference_mode_enabled()
+        with settled() if unusual else torch.no_grad(), explaining(), hinting(args[0]):
             return run(*args)
 
     def run(x: Any, *others: Any) -> Any:
@@ -123,8 +123,7 @@ def _owned(result: Any, args: Any) -> Any:
             return leaf.detach()
         return leaf.detach().clone(memory_format=torch.contiguous_format)
 
-    leaves, structure = flatten(result)
-    return unflatten(structure, [own(leaf) for leaf in leaves])
+    return mapped(own, result)
 
 
 def _graph(module: Any, examples: Sequence[torch.Tensor]) -> tuple[Callable[[Any], Any], str]:

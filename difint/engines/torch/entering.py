@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from difint.engines.torch.arrays import flatten, unflatten
+from difint.engines.torch.arrays import mapped
 
 
 def from_numpy(array: Any) -> torch.Tensor:
@@ -59,8 +59,7 @@ def private(value: Any) -> Any:
             return torch.from_numpy(np.array(leaf))
         return leaf
 
-    leaves, structure = flatten(value)
-    return unflatten(structure, [convert(leaf) for leaf in leaves])
+    return mapped(convert, value)
 
 
 def shared(value: Any) -> Any:
@@ -73,11 +72,9 @@ def shared(value: Any) -> Any:
             return plain.clone() if plain.is_inference() else plain
         return from_numpy(leaf) if isinstance(leaf, np.ndarray | np.generic) else leaf
 
-    leaves, structure = flatten(value)
-    return unflatten(structure, [convert(leaf) for leaf in leaves])
+    return mapped(convert, value)
 
 
 def as_tensors(value: Any) -> Any:
     """Turn every leaf, numbers too, into a contiguous tensor."""
-    leaves, structure = flatten(value)
-    return unflatten(structure, [converter(leaf)(leaf) for leaf in leaves])
+    return mapped(lambda leaf: converter(leaf)(leaf), value)

@@ -100,7 +100,7 @@ def lower(traced: bool, lowering: Lowering) -> Problem:
         once = once_differentiable_in(flatten(y)[0])
         specs, y_specs = mapped(spec_of, x), mapped(spec_of, y)
     _warn_of_cuts(lowering.operator, y, watch)
-    _check_kept(lowering, y_form.described)
+    _check_precision(lowering, y_form.described)
     f = cutting(lowering.f) if watch.switches else lowering.f
     made = _call_of(lowering, f, y_specs, traced)
     frozen = frozen_in(lowering.f) if traced else ()
@@ -151,7 +151,7 @@ def _returned(lowering: Lowering, x: Any, values: list[Any]) -> _Called:
     y = _watched(lowering, lambda: lowering.f(x, *values), x, values)
     _check_tensors(lowering.operator, y)
     one = check_returned(lowering.operator, y, PYTHON_TREES, (TORCH,), tree=lowering.tree)
-    _check_dtype(lowering, one)
+    _check_numpy_has(lowering, one)
     return y, form_of(_kind_of_x(one, lowering.described))
 
 
@@ -214,7 +214,7 @@ def _check_tensors(operator: str, y: Any) -> None:
     raise ArgumentError(text)
 
 
-def _check_kept(lowering: Lowering, y: Argument) -> None:
+def _check_precision(lowering: Lowering, y: Argument) -> None:
     """Refuse results of less precision than ``x``: ``torch.zeros(n)`` is float32."""
     x = max((leaf.numpy_dtype for leaf in lowering.described.leaves), key=_bits)
     low = [leaf for leaf in y.leaves if _bits(leaf.numpy_dtype) < _bits(x)]
@@ -237,7 +237,7 @@ def _bits(dtype: Any) -> int:
     return bits
 
 
-def _check_dtype(lowering: Lowering, y: Argument) -> None:
+def _check_numpy_has(lowering: Lowering, y: Argument) -> None:
     """Refuse results that cannot be given back: of no dtype of NumPy."""
     kinds = {leaf.kind for leaf in lowering.described.leaves}
     for leaf in y.leaves:

@@ -16,7 +16,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from difint.engine import Apply, Arrays, At
-from difint.engines.torch.arrays import cast, flatten, mapped, ravel, unflatten, unravel
+from difint.engines.torch.arrays import cast, copy, flatten, mapped, ravel, unflatten, unravel
 from difint.engines.torch.entering import as_tensors, private, shared
 from difint.engines.torch.rules import check_batched, check_rules
 from difint.engines.torch.state import lacks_derivative, settled
@@ -91,7 +91,7 @@ def _by_rows(arrays: Arrays, problem: Problem, value: bool) -> Callable[..., App
 
         def apply(t: Any) -> tuple[Any, Any]:
             result = cast(unravel(rows @ ravel(cast(t, problem.x)), problem.y), problem.y)
-            return (_copied(y) if value else None), result
+            return (copy(y) if value else None), result
 
         return apply
 
@@ -105,7 +105,7 @@ def _forward(problem: Problem, value: bool) -> Callable[..., Apply]:
         def apply(t: Any) -> tuple[Any, Any]:
             tangents = tuple(flatten(t)[0])
             ys, results = torch.func.jvp(flat.call, leaves, tangents)
-            return (_copied(flat.rebuild(ys)) if value else None), flat.rebuild(results)
+            return (copy(flat.rebuild(ys)) if value else None), flat.rebuild(results)
 
         return apply
 
@@ -127,7 +127,7 @@ def _pullback(problem: Problem, value: bool) -> Callable[..., Apply]:
 
         def apply(t: Any) -> tuple[Any, Any]:
             check_batched(flatten(y)[0], flatten(t)[0])
-            return (_copied(y) if value else None), pulled(y, x, t)
+            return (copy(y) if value else None), pulled(y, x, t)
 
         return apply
 
@@ -141,7 +141,7 @@ def _nesting_pullback(problem: Problem, value: bool) -> Callable[..., Apply]:
 
         def apply(t: Any) -> tuple[Any, Any]:
             result = unflatten(flatten(x)[1], pull(tuple(flatten(t)[0])))
-            return (_copied(flat.rebuild(ys)) if value else None), result
+            return (copy(flat.rebuild(ys)) if value else None), result
 
         return apply
 
@@ -151,11 +151,6 @@ def _nesting_pullback(problem: Problem, value: bool) -> Callable[..., Apply]:
 def _recorded(x: Any) -> Any:
     """Make leaves of a graph of these values."""
     return mapped(lambda leaf: leaf.detach().requires_grad_(), x)
-
-
-def _copied(value: Any) -> Any:
-    """Copy what is kept at a point, or may be ``f``'s own: every result has its own memory."""
-    return mapped(torch.clone, value)
 
 
 def pulled(y: Any, x: Any, t: Any, *, create_graph: bool = False) -> Any:
@@ -233,7 +228,7 @@ def double_backward(problem: Problem) -> Callable[..., Apply]:
         gradient = pulled(y, x, mapped(torch.ones_like, y), create_graph=True)
 
         def apply(t: Any) -> tuple[Any, Any]:
-            return _copied(gradient), pulled(gradient, x, t)
+            return copy(gradient), pulled(gradient, x, t)
 
         return apply
 
@@ -266,18 +261,14 @@ def works(stage: Callable[..., Apply], problem: Problem) -> bool:
     source = problem.source
     mode = FakeTensorMode(allow_non_fake_inputs=True)
 
-    def fake(value: Any) -> Any:
-        leaves, structure = flatten(value)
-        tensors = [
-            mode.from_tensor(one) if isinstance(one, torch.Tensor) else one for one in leaves
-        ]
-        return unflatten(structure, tensors)
+    def fake(leaf: Any) -> Any:
+        return mode.from_tensor(leaf) if isinstance(leaf, torch.Tensor) else leaf
 
     x = as_tensors(private(source.x))
-    values = [fake(shared(context.value)) for context in source.contexts]
+    values = [mapped(fake, shared(context.value)) for context in source.contexts]
     try:
         with settled(), mode, warnings.catch_warnings(action="ignore"):
-            point = fake(x)
+            point = mapped(fake, x)
             _staged(stage, False)(point, *values)(mapped(torch.ones_like, point))
     except Exception as error:
         return not lacks_derivative(error)

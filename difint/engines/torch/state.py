@@ -202,7 +202,7 @@ def cutting(f: Callable[..., Any]) -> Callable[..., Any]:
     return cut
 
 
-def refuse_transformed(*_: Any) -> Any:
+def refuse_transformed() -> None:
     """Say that a plan is not differentiated, or mapped, by ``torch.func``."""
     text = message(
         "execute",
