@@ -10,7 +10,7 @@ import numpy as np
 
 from difint.contexts import Constant, Context
 from difint.errors import ArgumentError, UnsupportedError, message
-from difint.kinds import Kind, Leaf, element_text, memory_of
+from difint.kinds import Kind, Leaf, Memories, element_text
 from difint.problem import Form
 from difint.signature import Argument, argument
 from difint.trees import Trees
@@ -151,22 +151,25 @@ def check_contexts(
             raise ArgumentError(text)
 
 
-def _bounds(leaves: Sequence[Any]) -> Iterator[tuple[int, int]]:
+def _bounds(leaves: Sequence[Any], memories: Memories) -> Iterator[tuple[int, int]]:
     """List the first and the last address of arrays that can be written to."""
     for leaf in leaves:
-        memory = memory_of(leaf)
+        memory = memories.of(leaf)
         if memory is not None:
             start, stop = memory.bounds(leaf)
             yield from [(start, stop)] if start < stop else []
 
 
-def check_caches(operator: str, x: Any, contexts: Sequence[Context], trees: Trees) -> None:
+def check_caches(
+    operator: str, x: Any, contexts: Sequence[Context], trees: Trees, kinds: tuple[Kind, ...]
+) -> None:
     """Refuse caches that share memory with ``x``: ``f`` would overwrite it."""
-    mine = list(_bounds(trees.flatten(x)[0]))
+    memories = Memories(kinds)
+    mine = list(_bounds(trees.flatten(x)[0], memories))
     for position, context in enumerate(contexts):
         if isinstance(context, Constant):
             continue
-        its = list(_bounds(trees.flatten(context.value)[0]))
+        its = list(_bounds(trees.flatten(context.value)[0], memories))
         if any(start < last and first < stop for start, stop in mine for first, last in its):
             text = message(
                 operator,

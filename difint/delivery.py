@@ -9,7 +9,7 @@ from typing import Any, final
 import numpy as np
 
 from difint.errors import ArgumentError, message
-from difint.kinds import Leaf, element_text, filled_kind, memory_of
+from difint.kinds import Leaf, Memories, element_text
 from difint.problem import Form, single
 from difint.trees import Trees
 
@@ -28,6 +28,7 @@ class Delivery:
         primal: ``(x, [t,] *contexts) -> y``, where ``full`` does not bring the value; else
             ``None``.
         trees: how arguments are taken apart.
+        memories: how arrays are filled.
         write: ``(target, value) -> None``: fills an array of the user's with an engine's.
     """
 
@@ -38,6 +39,7 @@ class Delivery:
     y_form: Form | None
     primal: Callable[..., Any] | None
     trees: Trees
+    memories: Memories
     write: Callable[[Any, Any], None]
 
     def deliver(self, args: tuple[Any, ...], out: Any, y: Any, *, full: bool) -> Any:
@@ -54,8 +56,8 @@ class Delivery:
         if form.unpack is not single:
             return False
         leaf = form.leaves[0]
-        memory = filled_kind(leaf).memory
-        if memory is None or not memory.plain(out, leaf):
+        _, memory = self.memories.filled(leaf)
+        if not memory.plain(out, leaf):
             return False
         kind, near = type(out), memory.near
         return all([type(arg) is kind and not near(out, arg) for arg in args])
@@ -97,8 +99,7 @@ class Delivery:
             got = f"a {type(out).__name__}"
             self._refuse("out", "has another structure than the result", expected, got, remedy)
         for target, leaf in zip(targets, form.leaves, strict=True):
-            memory = filled_kind(leaf).memory
-            if memory is None or not memory.plain(target, leaf):
+            if not self.memories.filled(leaf)[1].plain(target, leaf):
                 self._check_target("out", target, leaf)
         self._check_apart("out", targets, [*self._arrays(args), *([] if y is None else [y])])
 
@@ -114,8 +115,7 @@ class Delivery:
         self._check_apart("y", [y], list(self._arrays(args)))
 
     def _check_target(self, name: str, target: Any, leaf: Leaf) -> None:
-        kind = filled_kind(leaf)
-        assert kind.memory is not None, "what is filled has memory"
+        kind, memory = self.memories.filled(leaf)
         if not kind.owns(target) or np.isscalar(target):
             remedy = f"Pass {kind.article}, or leave {name}= out for a fresh result."
             expected = f"{kind.article} {_array(leaf)}"
@@ -125,27 +125,41 @@ class Delivery:
             self._refuse(name, "does not fit the result", _array(leaf), _array(have))
         if leaf.kind == kind.name and have.device != leaf.device:
             self._refuse(name, "is on another device than the result", str(leaf), str(have))
-        locked = kind.memory.locked(target)
+        locked = memory.locked(target)
         if locked:
             self._refuse(name, f"is {locked}", "a writeable array", f"a {locked} one")
 
     def _check_apart(self, name: str, targets: Sequence[Any], others: Sequence[Any]) -> None:
         """Refuse targets that share memory with each other, or with arguments."""
         arrays = [*targets, *others]
-        memory = [(*_bounds(one), i) for i, one in enumerate(arrays)]
+        memory = [(*self._bounds(one), i) for i, one in enumerate(arrays)]
         memory.sort()
         for place, (_, stop, i) in enumerate(memory):
             for start, _, j in memory[place + 1 :]:
                 if start >= stop:
                     break
-                if min(i, j) < len(targets) and _share(arrays[i], arrays[j]):
+                if min(i, j) < len(targets) and self._share(arrays[i], arrays[j]):
                     problem = "overlaps an argument, or another result, in memory"
                     self._refuse(name, problem, "memory of its own", "memory shared with it")
+
+    def _bounds(self, array: Any) -> tuple[int, int]:
+        memory = self.memories.of(array)
+        return (0, 0) if memory is None else memory.bounds(array)
+
+    def _share(self, one: Any, other: Any) -> bool:
+        spans = [memory.span(a) for a in (one, other) if (memory := self.memories.of(a))]
+        return len(spans) == 2 and bool(np.shares_memory(spans[0], spans[1]))
+
+    def _new(self, leaf: Leaf) -> str:
+        """Write the code that makes an array to fill."""
+        _, memory = self.memories.filled(leaf)
+        dtype = element_text(leaf.numpy_dtype)
+        return memory.make.format(shape=leaf.shape, dtype=dtype, device=leaf.device)
 
     def _refuse(self, name: str, problem: str, expected: str, got: str, remedy: str = "") -> None:
         plain = name == "out" and self.forms[-1].unpack is single
         leaf = self.forms[-1].leaves[0] if plain else None
-        make = f"Pass {name}={_new(leaf)}." if leaf else ""
+        make = f"Pass {name}={self._new(leaf)}." if leaf else ""
         remedy = remedy or make or f"Pass {name}= as at prepare, in memory of its own."
         text = message(
             self.operator, f"{name} {problem}", expected=expected, got=got, remedy=remedy
@@ -156,29 +170,11 @@ class Delivery:
         """List the arguments' leaves whose memory can change."""
         for arg in args:
             leaves = [arg] if type(arg) is np.ndarray else self.trees.flatten(arg)[0]
-            yield from (leaf for leaf in leaves if memory_of(leaf) is not None)
-
-
-def _bounds(array: Any) -> tuple[int, int]:
-    memory = memory_of(array)
-    return (0, 0) if memory is None else memory.bounds(array)
-
-
-def _share(one: Any, other: Any) -> bool:
-    spans = [memory.span(array) for array in (one, other) if (memory := memory_of(array))]
-    return len(spans) == 2 and bool(np.shares_memory(spans[0], spans[1]))
+            yield from (leaf for leaf in leaves if self.memories.of(leaf) is not None)
 
 
 def _array(leaf: Leaf) -> str:
     return f"{element_text(leaf.numpy_dtype)}[{','.join(map(str, leaf.shape))}]"
-
-
-def _new(leaf: Leaf) -> str:
-    """Write the code that makes an array to fill."""
-    memory = filled_kind(leaf).memory
-    assert memory is not None, "what is filled has memory"
-    dtype = element_text(leaf.numpy_dtype)
-    return memory.make.format(shape=leaf.shape, dtype=dtype, device=leaf.device)
 
 
 def _got(target: Any) -> str:

@@ -360,22 +360,32 @@ TORCH = Kind(
     article="a torch.Tensor",
 )
 
-_FILLED = {"torch": TORCH}
 
+@final
+class Memories:
+    """How values of some kinds are filled, and which kind a result is filled as.
 
-def filled_kind(leaf: Leaf) -> Kind:
-    """Get the kind of the arrays that hold a result: NumPy's where its own never change."""
-    return _FILLED.get(leaf.kind, NUMPY)
+    Args:
+        kinds: the kinds of an array library, third parties' own among them.
+    """
 
+    __slots__ = ("_kinds", "_known")
 
-_MEMORIES: dict[type, Memory | None] = {np.ndarray: _NUMPY_MEMORY}
-"""How values of a class are filled, as far as it was asked."""
+    def __init__(self, kinds: tuple[Kind, ...]) -> None:
+        self._kinds = kinds
+        self._known: dict[type, Memory | None] = {np.ndarray: _NUMPY_MEMORY}
 
+    def of(self, value: Any) -> Memory | None:
+        """Get how a value is filled; ``None`` if it never changes."""
+        cls = type(value)
+        if cls not in self._known:
+            kind = kind_of(value, self._kinds)
+            self._known[cls] = None if kind is None else kind.memory
+        return self._known[cls]
 
-def memory_of(value: Any) -> Memory | None:
-    """Get how a value is filled; ``None`` if it never changes."""
-    cls = type(value)
-    if cls not in _MEMORIES:
-        kind = kind_of(value, (NUMPY, TORCH))
-        _MEMORIES[cls] = None if kind is None else kind.memory
-    return _MEMORIES[cls]
+    def filled(self, leaf: Leaf) -> tuple[Kind, Memory]:
+        """Get the kind of the arrays that hold a result: NumPy's where its own never change."""
+        for kind in self._kinds:
+            if kind.name == leaf.kind and kind.memory is not None:
+                return kind, kind.memory
+        return NUMPY, _NUMPY_MEMORY

@@ -21,7 +21,7 @@ from difint.checks import (
 from difint.contexts import Context
 from difint.delivery import Delivery
 from difint.engine import Arrays, Compiled, Engine
-from difint.kinds import Leaf, memory_of
+from difint.kinds import Leaf, Memories
 from difint.operator import Operator
 from difint.plan import PlanInfo
 from difint.primitives import inner_engine
@@ -73,7 +73,7 @@ def prepare(
         kernel, full, primal, route = make(operator, engine, stage, once=once, strict=strict)
     forms = _forms(operator, stage, arrays)
     y_form = None if y is None or same_point else stage.problem.y_form
-    reading = arrays.trees, arrays.write
+    reading = arrays.trees, Memories(arrays.kinds), arrays.write
     delivery = Delivery(operator.name, kernel, full, forms, y_form, primal, *reading)
     lead = ["x"] if operator.tangent is None else ["x", "t"]
     fixed = slice(1, 2) if same_point else slice(None)
@@ -131,7 +131,7 @@ def _lower(
     described = argument("x", x, arrays.trees, arrays.kinds)
     check_point(operator, described, arrays.kinds)
     check_contexts(name, contexts, arrays.trees, arrays.kinds)
-    check_caches(name, x, contexts, arrays.trees)
+    check_caches(name, x, contexts, arrays.trees, arrays.kinds)
     check_function(name, f, 1 + len(contexts), y, engine.inplace)
     tree = operator.y == "any"
     problem = arrays.lower(Lowering(name, f, described, x, contexts, y, tree, operator.order))
@@ -249,7 +249,7 @@ def _fixed(
 def _copied(arrays: Arrays, value: Any) -> Any:
     """Copy what the caller may change later."""
     leaves, structure = arrays.trees.flatten(value)
-    pairs = zip(leaves, map(memory_of, leaves), strict=True)
+    pairs = zip(leaves, map(Memories(arrays.kinds).of, leaves), strict=True)
     return arrays.trees.unflatten(
         structure, [leaf if memory is None else memory.copy(leaf) for leaf, memory in pairs]
     )

@@ -1,5 +1,6 @@
 """A backend from outside the package, made as ``docs/adding-a-backend.md`` says."""
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +9,8 @@ import pytest
 import difint as di
 from difint.engine import Engine
 from difint.host import NUMPY_ARRAYS
+from difint.kinds import NUMPY, Kind, Leaf
+from difint.problem import Problem, plain_form
 
 
 def pushforward(arrays, problem, *, value, reuse=False):
@@ -87,3 +90,85 @@ def test_routes_and_availability():
     second = di.SecondOrder(AutoRichardson(), di.AutoJax())
     got = di.hvp(lambda x: (x**3).sum(), second, X, X)
     np.testing.assert_allclose(got, 6 * X * X, rtol=1e-8)
+
+
+class Box:
+    """An array of somebody else's library: NumPy's memory, in a class of its own."""
+
+    def __init__(self, values):
+        self.values = values
+
+
+def boxed(leaf):
+    return Leaf("box", leaf.values.shape, leaf.values.dtype)
+
+
+BOXES = Kind(
+    "box",
+    owns=lambda value: isinstance(value, Box),
+    leaf=boxed,
+    key=lambda value: boxed,
+    memory=dataclasses.replace(
+        NUMPY.memory,
+        article="a Box",
+        make="Box(numpy.empty({shape}))",
+        locked=lambda box: NUMPY.memory.locked(box.values),
+        plain=lambda box, leaf: isinstance(box, Box) and boxed(box) == leaf,
+        near=lambda one, other: np.may_share_memory(one.values, other.values),
+        bounds=lambda box: NUMPY.memory.bounds(box.values),
+        span=lambda box: box.values,
+    ),
+    article="a Box",
+)
+
+
+def lower_boxes(lowering):
+    """Let the engine see NumPy's arrays, and the user boxes."""
+
+    def form(leaf):
+        return plain_form(leaf, enter=lambda box: box.values, leave=Box)
+
+    def call(x):
+        return lowering.f(Box(x)).values
+
+    x = lowering.x.values
+    y = call(x)
+    leaves = boxed(lowering.x), boxed(Box(y))
+    return Problem(call, x, y, *map(form, leaves), lowering)
+
+
+def write_boxes(target, value):
+    target.values[...] = value
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class AutoBoxes(di.Backend):
+    def engine(self):
+        arrays = dataclasses.replace(
+            NUMPY_ARRAYS,
+            name="boxes",
+            kinds=(BOXES,),
+            lower=lower_boxes,
+            matrix=lambda problem, leaf: plain_form(leaf, lambda box: box.values, Box),
+            write=write_boxes,
+        )
+        return Engine(arrays, pushforward=pushforward)
+
+
+def test_a_kind_of_arrays_from_outside_is_filled_and_compared():
+    """``out=`` of another library touches no file of difint."""
+    x = Box(X.copy())
+    plan = di.prepare_jacobian(lambda x: Box(x.values**2), AutoBoxes(), x)
+    out = Box(np.empty((3, 3)))
+    assert plan.execute(x, out=out) is out
+    np.testing.assert_allclose(out.values, np.diag(2 * X), atol=1e-9)
+    step = plan.bind(x, out=out)
+    x.values *= 2.0
+    np.testing.assert_allclose(step().values, np.diag(4 * X), atol=1e-9)
+    with pytest.raises(di.ArgumentError, match=r"a Box float64\[3,3\]"):
+        plan.execute(x, out=np.empty((3, 3)))
+    memory = np.zeros(12)
+    with pytest.raises(di.ArgumentError, match="overlaps an argument"):
+        plan.execute(Box(memory[:3]), out=Box(memory[1:10].reshape(3, 3)))
+    with pytest.raises(di.PreparationMismatchError, match="to box"):
+        plan.execute(X)

@@ -11,12 +11,11 @@ from typing import Any, Literal, final
 import difint
 from difint.backends import Backend, check_backend
 from difint.engine import Engine
-from difint.kinds import memory_of
 from difint.plan import Plan
 from difint.primitives import inner_engine
 from difint.testing.counting import code_of
 from difint.testing.scenario import Scenario
-from difint.testing.values import leaves_of
+from difint.testing.values import MEMORIES, leaves_of
 from difint.trees import Trees
 
 Stage = Literal["plan", "bind", "same point", "one shot"]
@@ -185,7 +184,7 @@ def _bound(scenario: Scenario, fill: bool) -> list[Call]:
 
 
 def _has_memory(leaf: Any) -> bool:
-    return memory_of(leaf) is not None
+    return MEMORIES.of(leaf) is not None
 
 
 def _same_point(scenario: Scenario, fill: bool) -> list[Call]:

@@ -9,10 +9,11 @@ import numpy as np
 
 from difint.checks import is_floating
 from difint.contexts import Context
-from difint.kinds import JAX, NUMPY, PYTHON, TORCH, describe, kind_of, memory_of
+from difint.kinds import JAX, NUMPY, PYTHON, TORCH, Memories, describe, kind_of
 from difint.trees import PYTHON_TREES, Trees
 
 KINDS = (PYTHON, NUMPY, JAX, TORCH)
+MEMORIES = Memories(KINDS)
 
 
 def leaves_of(value: Any, trees: Trees = PYTHON_TREES) -> list[Any]:
@@ -119,19 +120,19 @@ def fillable_like(array: Any, x: Any) -> Any:
 
 def can_be_written(leaf: Any) -> bool:
     """Tell whether a leaf has memory that can change."""
-    memory = None if np.isscalar(leaf) else memory_of(leaf)
+    memory = None if np.isscalar(leaf) else MEMORIES.of(leaf)
     return memory is not None and not memory.locked(leaf)
 
 
 def own_copy(leaf: Any) -> Any:
     """Copy a leaf to memory of its own; what never changes is returned as it is."""
-    memory = None if np.isscalar(leaf) else memory_of(leaf)
+    memory = None if np.isscalar(leaf) else MEMORIES.of(leaf)
     return leaf if memory is None else memory.copy(leaf)
 
 
 def share_memory(one: Any, other: Any) -> bool:
     """Tell whether two leaves have memory in common that can change."""
-    spans = [memory.span(leaf) for leaf in (one, other) if (memory := memory_of(leaf))]
+    spans = [memory.span(leaf) for leaf in (one, other) if (memory := MEMORIES.of(leaf))]
     return len(spans) == 2 and bool(np.shares_memory(spans[0], spans[1]))
 
 
