@@ -14,6 +14,7 @@ from difint.backends import (
     AutoNumba,
     AutoTorch,
     Backend,
+    MixedMode,
     PrimitiveOnly,
     SecondOrder,
 )
@@ -24,6 +25,7 @@ from difint.errors import (
     DifintError,
     PackageUnavailableError,
     PreparationMismatchError,
+    SparsityError,
     UnsupportedError,
 )
 from difint.modules import ModuleLoss
@@ -85,6 +87,14 @@ from difint.queries import (
     forward_counterpart,
     reverse_counterpart,
 )
+from difint.sparse import (
+    AutoSparse,
+    ConstantColoring,
+    DenseSparsityDetector,
+    GreedyColoring,
+    KnownSparsityDetector,
+    OptimalColoring,
+)
 
 __version__ = "0.1.0"
 
@@ -93,19 +103,26 @@ __all__ = [
     "AutoFiniteDiff",
     "AutoJax",
     "AutoNumba",
+    "AutoSparse",
     "AutoTorch",
     "Backend",
     "BackendUnavailableError",
     "Cache",
     "Constant",
+    "ConstantColoring",
     "ConstantOrCache",
+    "DenseSparsityDetector",
     "DerivativePlan",
     "DifintError",
     "GradientPlan",
+    "GreedyColoring",
     "HessianPlan",
     "HvpPlan",
     "JacobianPlan",
+    "KnownSparsityDetector",
+    "MixedMode",
     "ModuleLoss",
+    "OptimalColoring",
     "PackageUnavailableError",
     "Plan",
     "PlanInfo",
@@ -115,6 +132,7 @@ __all__ = [
     "PushforwardPlan",
     "SecondDerivativePlan",
     "SecondOrder",
+    "SparsityError",
     "UnsupportedError",
     "check_available",
     "check_inplace",

@@ -121,16 +121,18 @@ def check_choice(where: str, name: str, value: Any, choices: tuple[Any, ...]) ->
         raise ArgumentError(text)
 
 
-def check_size(where: str, size: Any, default: str, *others: str) -> None:
+def check_size(
+    where: str, size: Any, default: str, *others: str, name: str = "chunk_size"
+) -> None:
     """Require a ``chunk_size`` that is a positive integer, or one of ``others``."""
     if (type(size) is int and size > 0) or size in others:
         return
     text = message(
         where,
-        "chunk_size is not a size",
+        f"{name} is not a size",
         expected=", ".join(["a positive integer", *map(repr, others)]) + ", or None",
         got=repr(size),
-        remedy=f"Leave chunk_size= out for {default}.",
+        remedy=f"Leave {name}= out for {default}.",
     )
     raise ArgumentError(text)
 
@@ -374,6 +376,10 @@ class AutoTorch(Backend):
         return of_one_mode(self, mode)
 
 
+_DERIVED: dict[str, Any] = {"native": {}, "compiled": {}, "compressed": {}}
+"""The tables of an engine whose operators are all to be derived from its primitives."""
+
+
 @final
 @dataclass(frozen=True, slots=True, repr=False)
 class SecondOrder(Backend):
@@ -405,33 +411,90 @@ class SecondOrder(Backend):
 
     def engine(self) -> Engine:
         """Return the outer engine, which knows the inner one."""
-        outer, inner = self.outer.engine(), self.inner.engine()
         if self.outer == self.inner:
-            return outer
-        if outer.arrays is not inner.arrays:
-            outer, inner = self._move(outer, inner)
+            return self.outer.engine()
+        problem = "the outer backend cannot differentiate through the inner one"
+        remedy = f"Use SecondOrder(AutoFiniteDiff(), {self.inner!r})."
+        outer, inner = in_one_library(self, self.outer, self.inner, problem, remedy)
         return replace(
-            outer, native={}, compiled={}, inner=inner, inplace=outer.inplace and inner.inplace
+            outer, **_DERIVED, inner=inner, inplace=outer.inplace and inner.inplace
         )
 
-    def _move(self, outer: Engine, inner: Engine) -> tuple[Engine, Engine]:
-        """Let a black box work in the other engine's arrays."""
-        if outer.black_box:
-            return replace(outer, arrays=inner.arrays, inplace=inner.inplace), inner
-        if inner.black_box:
-            moved = replace(inner, arrays=outer.arrays, native={}, inplace=outer.inplace)
-            return outer, moved
-        expected = "two backends of one array library, or AutoFiniteDiff() as one of them"
-        got = f"{outer.arrays.name} over {inner.arrays.name}"
-        raise UnsupportedError(self._refusal(expected, got))
 
-    def _refusal(self, expected: str, got: str) -> str:
-        return message(
-            repr(self),
-            "the outer backend cannot differentiate through the inner one",
-            expected=expected,
-            got=got,
-            remedy=f"Use SecondOrder(AutoFiniteDiff(), {self.inner!r}).",
+def in_one_library(
+    pair: Backend, outer: Backend, inner: Backend, problem: str, remedy: str
+) -> tuple[Engine, Engine]:
+    """Get the engines of two backends that work together: a black box in the other's arrays."""
+    first, second = outer.engine(), inner.engine()
+    if first.arrays is second.arrays:
+        return first, second
+    if first.black_box:
+        return replace(first, arrays=second.arrays, inplace=second.inplace), second
+    if second.black_box:
+        return first, replace(second, arrays=first.arrays, native={}, inplace=first.inplace)
+    text = message(
+        repr(pair),
+        problem,
+        expected="two backends of one array library, or AutoFiniteDiff() as one of them",
+        got=f"{first.arrays.name} and {second.arrays.name}",
+        remedy=remedy,
+    )
+    raise UnsupportedError(text)
+
+
+@final
+@dataclass(frozen=True, slots=True, repr=False)
+class MixedMode(Backend):
+    """Take pushforwards from one backend, and pullbacks from another.
+
+    The two must work in one array library, as those of ``SecondOrder``. All operators are derived
+    from these two primitives; ``AutoSparse(MixedMode(forward, reverse), ...)`` colors rows and
+    columns together where that takes fewer passes.
+
+    Args:
+        forward: the backend of pushforwards.
+        reverse: the backend of pullbacks.
+    """
+
+    forward: Backend
+    reverse: Backend
+
+    def __post_init__(self) -> None:
+        check_backend("MixedMode", self.forward)
+        check_backend("MixedMode", self.reverse)
+
+    def gaps(self) -> Mapping[str, str]:
+        """Say what one of the two cannot differentiate."""
+        return {**self.forward.gaps(), **self.reverse.gaps()}
+
+    def counterpart(self, mode: Mode) -> Backend:
+        """Return the backend of one of the two primitives."""
+        return (self.forward if mode == "forward" else self.reverse).counterpart(mode)
+
+    def engine(self) -> Engine:
+        """Return the engine of both primitives."""
+        problem = "the two backends do not work in one array library"
+        remedy = f"Use one that has both modes, or MixedMode(AutoFiniteDiff(), {self.reverse!r})."
+        forward, reverse = in_one_library(self, self.forward, self.reverse, problem, remedy)
+        for mode, one, primitive in (
+            ("forward", self.forward, forward.pushforward),
+            ("reverse", self.reverse, reverse.pullback),
+        ):
+            if primitive is None:
+                text = message(
+                    repr(self), f"{one!r} has no {mode} mode", remedy=_other_backend(mode)
+                )
+                raise UnsupportedError(text)
+        return replace(
+            forward,
+            **_DERIVED,
+            pullback=reverse.pullback,
+            pullback_cost=reverse.pullback_cost,
+            inplace=forward.inplace and reverse.inplace,
+            accuracy=min(forward.accuracy, reverse.accuracy),
+            black_box=forward.black_box and reverse.black_box,
+            complexifies=forward.complexifies or reverse.complexifies,
+            inner=None,
         )
 
 
@@ -473,7 +536,7 @@ class PrimitiveOnly(Backend):
             raise UnsupportedError(text)
         kept = {"pushforward": None, "pullback": None, name: getattr(engine, name)}
         inner = None if engine.inner is None else self._restricted(engine.inner)
-        return replace(engine, **kept, native={}, compiled={}, inner=inner)
+        return replace(engine, **kept, **_DERIVED, inner=inner)
 
 
 BACKENDS: tuple[type[Backend], ...] = (AutoFiniteDiff, AutoJax, AutoNumba, AutoTorch)

@@ -30,6 +30,8 @@ class Delivery:
         trees: how arguments are taken apart.
         memories: how arrays are filled.
         write: ``(target, value) -> None``: fills an array of the user's with an engine's.
+        into: ``(args, target, full) -> lower orders``, which writes the result to an array that
+            was checked; ``None`` where results are made, then copied.
     """
 
     operator: str
@@ -41,6 +43,7 @@ class Delivery:
     trees: Trees
     memories: Memories
     write: Callable[[Any, Any], None]
+    into: Callable[..., tuple[Any, ...]] | None = None
 
     def deliver(self, args: tuple[Any, ...], out: Any, y: Any, *, full: bool) -> Any:
         """Run on unwrapped arguments that fit; fill ``out`` and ``y`` where they are given."""
@@ -65,7 +68,7 @@ class Delivery:
     def run(self, args: tuple[Any, ...], out: Any, y: Any, *, full: bool) -> Any:
         """Do what ``deliver`` does, after its checks."""
         valued = full or (y is not None and self.primal is None)
-        parts = self.full(*args) if valued else (self.kernel(*args),)
+        parts = self._parts(args, out, valued)
         targets = [*[None] * (len(parts) - 1), out]
         if y is not None and self.primal is None:
             targets[0] = y
@@ -75,12 +78,20 @@ class Delivery:
         done = tuple(map(self._hand_over, forms, parts, targets))
         return done if full else done[-1]
 
+    def _parts(self, args: tuple[Any, ...], out: Any, valued: bool) -> tuple[Any, ...]:
+        """Run the kernel; of what it writes to ``out`` itself, return ``out``'s array."""
+        if self.into is None or out is None:
+            return self.full(*args) if valued else (self.kernel(*args),)
+        (target,) = self.forms[-1].unpack(out)
+        return (*self.into(args, target, valued), target)
+
     def _hand_over(self, form: Form, part: Any, target: Any) -> Any:
         """Turn a kernel's result into the user's, fresh or in ``target``."""
         if target is None:
             return part if form.leave is None else form.leave(part)
         for into, leaf in zip(form.unpack(target), form.spread(part), strict=True):
-            self.write(into, leaf)
+            if into is not leaf:
+                self.write(into, leaf)
         return target
 
     def check(self, args: tuple[Any, ...], out: Any, y: Any) -> None:
@@ -92,6 +103,8 @@ class Delivery:
         form = self.forms[-1]
         try:
             targets = form.unpack(out)
+        except ArgumentError:
+            raise  # it says itself what is wrong
         except ValueError as error:
             paths = ", ".join(path or "one array" for path in form.described.paths)
             remedy = "Pass out= with arrays in all of these places; None is no array."

@@ -18,7 +18,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from operator import methodcaller
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 import numpy as np
 
@@ -81,6 +81,15 @@ def _nothing(kernel: Callable[..., Any]) -> str:
     return ""
 
 
+def _indicators(like: Any, colors: Any, weights: Any, count: int) -> Any:
+    seeds = np.where(colors == np.arange(count)[:, None], weights, 0)
+    return seeds.astype(like.dtype).reshape(count, *like.shape)
+
+
+def _as_it_is(array: Any, like: Any) -> Any:
+    return array
+
+
 @final
 @dataclass(frozen=True, slots=True)
 class Arrays:
@@ -115,6 +124,10 @@ class Arrays:
         transpose: a matrix, transposed.
         concatenate: matrices, one under the other.
         basis: ``(like, start, stop)`` -> the unit tangents of these entries, stacked.
+        indicators: ``(like, colors, weights, count)`` -> a seed for each color below ``count``,
+            stacked: the weights of the entries that have this color, and zeros.
+        constant: ``(array, like)`` -> a NumPy array as a context that is passed again and again.
+        host: a value as a NumPy array, of its own memory where that can be read.
         batch: ``(apply, seeds) -> (y, rows)``: applies to stacked seeds, a raveled result a row.
         each: ``(apply, tangents) -> (y, results)``: applies to each of a tuple.
         write: ``(target, value) -> None``: fills an array of the user's with a value.
@@ -151,7 +164,28 @@ class Arrays:
     compile_both: Callable[..., tuple[Callable[..., Any], Callable[..., Any]]] | None = None
     tell: Callable[[Callable[..., Any]], str] = _nothing
     space: Callable[[Any], Any] = methodcaller("__array_namespace__")
+    indicators: Callable[[Any, Any, Any, int], Any] = _indicators
+    constant: Callable[[Any, Any], Any] = _as_it_is
+    host: Callable[[Any], Any] = np.asarray
     chunk: int | None = None
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Occasion:
+    """What an operator is prepared with.
+
+    Attributes:
+        args: example arguments in the engine's values: ``x``, ``t`` if there is one, contexts.
+        batch: the number of tangents in a tuple; ``None`` for one, or none.
+        once: the plan will run once: compiling it would cost more than it saves.
+        strict: ``execute`` compares its arguments with the signature.
+    """
+
+    args: tuple[Any, ...]
+    batch: int | None
+    once: bool
+    strict: bool
 
 
 @final
@@ -169,6 +203,11 @@ class Compiled:
             ``None`` for memory that it was not compiled for, or instead of the function.
         export: what other compiled code can call; ``None`` for trees and tuples.
         route: how the operator is obtained.
+        form: the form of the result; ``None`` for that of the operator.
+        into: ``(args, target, full) -> lower orders``: writes the result to an array of the
+            form's, which was checked before; ``None`` to copy it there.
+        sparsity: the pattern and the colors of a sparse result.
+        product: ``(args, t) -> result``: of a compressed operator, its product with any tangent.
     """
 
     kernel: Callable[..., Any]
@@ -177,6 +216,87 @@ class Compiled:
     bind: Callable[..., Any] | None
     export: Export | None
     route: str
+    form: Form | None = None
+    into: Callable[..., tuple[Any, ...]] | None = None
+    sparsity: Sparsity | None = None
+    product: Callable[[tuple[Any, ...], Any], Any] | None = None
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Compression:
+    """A Jacobian or Hessian to be computed by groups of columns, entry by entry.
+
+    Pass ``p`` pushes the sum of the unit tangents of the columns that have color ``p``; entry
+    ``k`` is number ``rows[k]`` of its result, for ``p = passes[k]``.
+
+    Attributes:
+        colors: the color of each column; negative for those that no pass needs.
+        count: the number of colors.
+        passes: for each entry the pass that it is read from.
+        rows: for each entry where it stands in the result of that pass.
+        chunk: how many passes go through at once; ``None`` for what suits the engine.
+        dtype: of the entries.
+    """
+
+    colors: Any
+    count: int
+    passes: Any
+    rows: Any
+    chunk: int | None
+    dtype: Any
+
+
+class Sides(NamedTuple):
+    """Something of the rows of a matrix, and of its columns.
+
+    Attributes:
+        rows: of the rows, which pullbacks compute; ``None`` where no pass is one.
+        columns: of the columns, which pushforwards compute, or products with a Hessian; ``None``
+            likewise.
+    """
+
+    rows: Any
+    columns: Any
+
+
+class Sparsity(abc.ABC):
+    """What a plan with a sparse result knows of its pattern and its colors.
+
+    Attributes:
+        pattern: where the matrix may have entries.
+        colors: the color of each row and column; -1 for those that no pass needs.
+        reason: why these passes were chosen.
+    """
+
+    __slots__ = ("colors", "pattern", "reason")
+
+    pattern: Any
+    colors: Sides
+    reason: str
+
+    @property
+    @abc.abstractmethod
+    def summary(self) -> str:
+        """The result in a few words: shape, dtype, entries."""
+
+    @property
+    @abc.abstractmethod
+    def picture(self) -> str:
+        """The pattern, drawn in braille."""
+
+    @property
+    @abc.abstractmethod
+    def groups(self) -> Sides:
+        """The indices that have each color."""
+
+    @abc.abstractmethod
+    def verify(self, args: tuple[Any, ...], samples: int, seed: int) -> None:
+        """Compare random products with those of the dense engine, and raise if they differ."""
+
+    @abc.abstractmethod
+    def spy(self, axes: Any) -> Any:
+        """Draw the colored pattern and the compressed matrix."""
 
 
 class Export(abc.ABC):
@@ -216,7 +336,14 @@ class Engine:
         pullback: builds the primitive ``t -> J^T t``.
         native: builders of the operators that beat the derived route, by operator name.
         compiled: builders of whole operators that fill their results, by operator name:
-            ``(arrays, problem, batch) -> Compiled``, with the number of tangents in a tuple.
+            ``(arrays, problem, occasion) -> Compiled``.
+        compressed: builders of ``jacobian`` and ``hessian`` that compute their entries by groups
+            of columns: ``(arrays, problem, compression) -> Compiled``, whose result is the vector
+            of entries; ``None`` from a builder that cannot.
+        value_free: ``y`` costs nothing beside what the primitives compute.
+        widths: ``(arrays, problem) -> (vector -> weights)``: how far, relative to each other, the
+            entries of ``x`` should move where one product tells the derivatives by many of
+            them; ``None`` where that does not matter.
         inplace: functions ``f(y, x, *contexts)`` are accepted.
         accuracy: the relative error of a first derivative, as a power of the machine epsilon: an
             outer difference takes its step from it.
@@ -237,6 +364,9 @@ class Engine:
     pullback: Primitive | None = None
     native: Mapping[str, Native] = field(default_factory=_empty)
     compiled: Mapping[str, Callable[..., Compiled]] = field(default_factory=_empty)
+    compressed: Mapping[str, Callable[..., Compiled | None]] = field(default_factory=_empty)
+    value_free: bool = False
+    widths: Callable[..., Callable[[Any], Any]] | None = None
     inplace: bool = False
     accuracy: float = 1.0
     second_accuracy: float | None = None

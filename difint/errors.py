@@ -15,6 +15,10 @@ class PreparationMismatchError(DifintError, ValueError):
     """The arguments of ``execute`` do not fit what the plan was prepared for."""
 
 
+class SparsityError(DifintError, ValueError):
+    """A pattern lacks entries that the function has, or a sparse ``out`` has another pattern."""
+
+
 class UnsupportedError(DifintError, TypeError):
     """The backend cannot do this; the message names one that can."""
 

@@ -9,7 +9,7 @@ from typing import Any, final
 from difint.checks import refuse_traced
 from difint.contexts import unwrap
 from difint.delivery import Delivery
-from difint.engine import Arrays, Compiled, Export, Unfit
+from difint.engine import Arrays, Compiled, Export, Sparsity, Unfit
 from difint.errors import ArgumentError, UnsupportedError, message
 from difint.problem import single
 from difint.signature import Signature
@@ -30,6 +30,7 @@ class PlanInfo:
         frozen: what ``f`` reads besides its arguments, by name, where the plan keeps the values
             that it had at prepare.
         prepare_seconds: what prepare took, in seconds.
+        sparsity: of a sparse result, why its passes were chosen.
     """
 
     operator: str
@@ -40,6 +41,7 @@ class PlanInfo:
     program: str
     frozen: tuple[str, ...]
     prepare_seconds: float
+    sparsity: str = ""
 
 
 class Plan:
@@ -62,6 +64,7 @@ class Plan:
         "_late",
         "_leave",
         "_signature",
+        "_sparsity",
     )
 
     def __init__(
@@ -72,6 +75,7 @@ class Plan:
         arrays: Arrays,
         compiled: Compiled | None = None,
         export: Export | None = None,
+        sparsity: Sparsity | None = None,
     ) -> None:
         wrapped = [one.wrapper is not None for one in signature.arguments]
         self._info = info
@@ -80,6 +84,7 @@ class Plan:
         self._arrays = arrays
         self._compiled = compiled
         self._export = export
+        self._sparsity = sparsity
         # What the hot path reads, flat.
         # Compiled code compares plain arrays itself; contexts have to be unwrapped first.
         self._fill = None if compiled is None or any(wrapped) else compiled.fill
@@ -251,8 +256,10 @@ class Plan:
         parts = [f"{info.signature} -> {info.result}", info.backend, info.route]
         parts += [info.program] if info.program else []
         parts += [f"frozen: {', '.join(info.frozen)}"] if info.frozen else []
+        parts += [info.sparsity] if info.sparsity else []
         parts.append(f"prepared in {info.prepare_seconds * 1e3:.3g} ms")
-        return f"{type(self).__name__}({'; '.join(parts)})"
+        picture = "" if self._sparsity is None else f"\n{self._sparsity.picture}"
+        return f"{type(self).__name__}({'; '.join(parts)}){picture}"
 
     def _with_lower(self, args: tuple[Any, ...], out: Any, y: Any) -> Any:
         """Execute the variant with the lower orders: ``(lower orders..., result)``."""

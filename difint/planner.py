@@ -20,7 +20,7 @@ from difint.checks import (
 )
 from difint.contexts import Context
 from difint.delivery import Delivery
-from difint.engine import Arrays, Compiled, Engine
+from difint.engine import Arrays, Compiled, Engine, Occasion
 from difint.kinds import Leaf, Memories
 from difint.operator import Operator
 from difint.plan import PlanInfo
@@ -65,16 +65,18 @@ def prepare(
     engine = _engine(operator, backend)
     arrays = engine.arrays
     stage = _lower(operator, f, engine, args, y)
-    compiled = None if same_point else _compiled(operator, engine, stage)
+    occasion = Occasion(stage.args, stage.batch, once, strict)
+    compiled = None if same_point else _compiled(operator, engine, stage, occasion)
     if compiled is not None:
         kernel, full, primal, route = _filling(operator, stage, compiled)
     else:
         make = _fixed if same_point else _free
         kernel, full, primal, route = make(operator, engine, stage, once=once, strict=strict)
-    forms = _forms(operator, stage, arrays)
+    forms = _forms(operator, stage, arrays, compiled)
     y_form = None if y is None or same_point else stage.problem.y_form
     reading = arrays.trees, Memories(arrays.kinds), arrays.write
-    delivery = Delivery(operator.name, kernel, full, forms, y_form, primal, *reading)
+    into = _into(stage, compiled)
+    delivery = Delivery(operator.name, kernel, full, forms, y_form, primal, *reading, into)
     lead = ["x"] if operator.tangent is None else ["x", "t"]
     fixed = slice(1, 2) if same_point else slice(None)
     signature = make_signature(
@@ -87,13 +89,15 @@ def prepare(
         sealed=frozenset() if once else arrays.sealed(),
     )
     seconds = perf_counter() - start
-    result = _result_summary(forms[-1], stage.batch)
+    sparsity = None if compiled is None else compiled.sparsity
+    result = _result_summary(forms[-1], stage.batch) if sparsity is None else sparsity.summary
     told = (operator.name, repr(backend), str(signature), result, route, arrays.tell(kernel))
-    info = PlanInfo(*told, stage.problem.frozen, seconds)
+    chosen = "" if sparsity is None else sparsity.reason
+    info = PlanInfo(*told, stage.problem.frozen, seconds, chosen)
     stage.problem.source.release()
     direct = None if compiled is None or any(stage.enter) else compiled
     export = None if compiled is None else compiled.export
-    return operator.plan(info, signature, delivery, arrays, direct, export)
+    return operator.plan(info, signature, delivery, arrays, direct, export, sparsity)
 
 
 class _Stage(NamedTuple):
@@ -187,9 +191,26 @@ def _free(
     return kernels[0], kernels[1], primal and _entering(primal, stage.enter), route
 
 
-def _compiled(operator: Operator, engine: Engine, stage: _Stage) -> Compiled | None:
+def _compiled(
+    operator: Operator, engine: Engine, stage: _Stage, occasion: Occasion
+) -> Compiled | None:
     build = engine.compiled.get(operator.name)
-    return None if build is None else build(engine.arrays, stage.problem, stage.batch)
+    return None if build is None else build(engine.arrays, stage.problem, occasion)
+
+
+def _into(stage: _Stage, compiled: Compiled | None) -> Callable[..., Any] | None:
+    """Get what writes results of engine's values into arrays that were checked."""
+    if compiled is None or compiled.into is None:
+        return None
+    into, enter = compiled.into, stage.enter
+    if not any(enter):
+        return into
+    lead = len(enter)
+
+    def entered(args: tuple[Any, ...], target: Any, full: bool) -> tuple[Any, ...]:
+        return into((*_entered(enter, args[:lead]), *args[lead:]), target, full)
+
+    return entered
 
 
 def _filling(operator: Operator, stage: _Stage, compiled: Compiled) -> _Kernels:
@@ -277,7 +298,9 @@ def _entering(
     return entered
 
 
-def _forms(operator: Operator, stage: _Stage, arrays: Arrays) -> tuple[Form, ...]:
+def _forms(
+    operator: Operator, stage: _Stage, arrays: Arrays, compiled: Compiled | None
+) -> tuple[Form, ...]:
     """Make the form of each part of the result."""
     problem = stage.problem
     x, y = problem.x_form, problem.y_form
@@ -292,6 +315,8 @@ def _forms(operator: Operator, stage: _Stage, arrays: Arrays) -> tuple[Form, ...
         return arrays.matrix(problem, leaf)
 
     *lower, result = map(form, operator.parts)
+    if compiled is not None and compiled.form is not None:
+        return (*lower, compiled.form)
     return (*lower, result if stage.batch is None else repeat_form(result, stage.batch))
 
 

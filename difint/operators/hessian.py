@@ -7,16 +7,16 @@ from typing import Any, final
 
 from difint.backends import Backend
 from difint.engine import Engine, Kernel
+from difint.matrix_plan import MatrixPlan
 from difint.operator import Operator
 from difint.operators.hvp import HVP
-from difint.plan import Plan
 from difint.planner import prepare
 from difint.problem import Problem
 from difint.sweep import count, sweep
 
 
 @final
-class HessianPlan(Plan):
+class HessianPlan(MatrixPlan):
     """A prepared Hessian: ``execute(x, *contexts)`` is ``H[i, j] = d2f / dx_i dx_j``."""
 
     __slots__ = ()

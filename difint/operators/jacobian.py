@@ -7,15 +7,15 @@ from typing import Any, final
 
 from difint.backends import Backend
 from difint.engine import Engine, Kernel
+from difint.matrix_plan import MatrixPlan
 from difint.operator import Operator
-from difint.plan import Plan
 from difint.planner import prepare
 from difint.problem import Problem
 from difint.sweep import count, sweep
 
 
 @final
-class JacobianPlan(Plan):
+class JacobianPlan(MatrixPlan):
     """A prepared Jacobian: ``execute(x, *contexts)`` is the matrix ``J[i, j] = dy_i / dx_j``."""
 
     __slots__ = ()

@@ -7,12 +7,14 @@ second order Lai and Crassidis, J. Comput. Appl. Math. 219 (2008), for complex s
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from difint.engine import Engine, Native
+from difint.engine import Arrays, Engine, Native
 from difint.engines.finite_diff import first_order, second_order, steps
 from difint.host import NUMPY_ARRAYS
+from difint.problem import Problem
 
 if TYPE_CHECKING:
     from difint.backends import AutoFiniteDiff
@@ -35,6 +37,11 @@ _ACCURACY = {
 }
 
 
+def _widths(rule: steps.Steps, arrays: Arrays, problem: Problem) -> Callable[[Any], Any]:
+    """Let each entry move by its own step."""
+    return rule.sizes(arrays, problem)
+
+
 def engine(backend: AutoFiniteDiff) -> Engine:
     """Make the engine's record."""
     rule = steps.first_order(backend.scheme, backend.rel_step, backend.abs_step)
@@ -44,6 +51,7 @@ def engine(backend: AutoFiniteDiff) -> Engine:
         arrays=NUMPY_ARRAYS,
         pushforward=partial(first_order.pushforward, rule),
         native={name: partial(build, rule) for name, build in _NATIVE.items()},
+        widths=None if complexifies else partial(_widths, rule),
         inplace=True,
         accuracy=first,
         second_accuracy=second,

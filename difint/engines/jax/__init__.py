@@ -170,6 +170,17 @@ def _basis(like: Any, start: int, stop: int) -> Any:
     )
 
 
+def _indicators(like: Any, colors: Any, weights: Any, count: int) -> Any:
+    # Written as a comparison, it is computed where it is used: no seed is ever in memory.
+    mine = colors == lax.broadcasted_iota(colors.dtype, (count, 1), 0)
+    seeds = jnp.where(mine, weights, jnp.zeros((), like.dtype))
+    return seeds.astype(like.dtype).reshape(count, *like.shape)
+
+
+def _constant(array: Any, like: Any) -> Any:
+    return jnp.asarray(array)
+
+
 def _batch(apply: Apply, seeds: Any) -> tuple[Any, Any]:
     y, rows = jax.vmap(apply, out_axes=(None, 0))(seeds)
     return y, rows.reshape(rows.shape[0], math.prod(rows.shape[1:]))
@@ -242,6 +253,8 @@ def _arrays(x64: bool) -> Arrays:
         transpose=jnp.transpose,
         concatenate=jnp.concatenate,
         basis=_basis,
+        indicators=_indicators,
+        constant=scoped(x64, _constant),
         batch=_batch,
         each=_each,
         watch=watch,
@@ -254,4 +267,5 @@ def engine(backend: AutoJax) -> Engine:
         arrays=_arrays(backend.x64),
         pushforward=None if backend.mode == "reverse" else _pushforward,
         pullback=None if backend.mode == "forward" else _pullback,
+        value_free=True,
     )

@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
-from difint.engine import Apply, Arrays, At, Engine, Kernel
+from difint.engine import Apply, Arrays, At, Compiled, Engine, Kernel, Occasion
 from difint.engines.numba import creation, linear, methods, reductions  # noqa: F401  # they register overloads
 from difint.engines.numba.compiling import RECIPES, compiled
 from difint.engines.numba.lowering import KINDS, lower
@@ -40,6 +40,11 @@ def _at(operator: str, arrays: Arrays, problem: Problem, *, value: bool, reuse: 
     return at
 
 
+def _whole(operator: str, arrays: Arrays, problem: Problem, occasion: Occasion) -> Compiled:
+    """Build an operator that fills its results."""
+    return compiled(operator, arrays, problem, occasion.batch)
+
+
 @cache
 def engine(backend: AutoNumba) -> Engine:
     """Make the engine's record."""
@@ -55,6 +60,6 @@ def engine(backend: AutoNumba) -> Engine:
             "pullback": partial(_at, "pullback"),
             "hvp": partial(_at, "hvp"),
         },
-        compiled={name: partial(compiled, name) for name in RECIPES},
+        compiled={name: partial(_whole, name) for name in RECIPES},
         inplace=True,
     )

@@ -50,6 +50,9 @@ def _arrays(mode: str, chunk: int | None) -> Arrays:
         transpose=ops.transpose,
         concatenate=ops.concatenate,
         basis=ops.basis,
+        indicators=ops.indicators,
+        constant=ops.constant,
+        host=ops.host,
         batch=ops.batch,
         each=ops.each,
         watch=watch,
@@ -69,6 +72,7 @@ def engine(backend: AutoTorch) -> Engine:
         pushforward=None if backend.mode == "reverse" else pushforward,
         pullback=None if backend.mode == "forward" else pullback,
         native={"hvp": partial(hvp, backend.compile != "eager")} if both else {},
+        value_free=True,
         inplace=True,
         pullback_cost=_PULLBACK_COST,
     )

@@ -108,6 +108,23 @@ def basis(like: Any, start: int, stop: int) -> Any:
     return unflatten(structure, leaves)
 
 
+def indicators(like: Spec, colors: torch.Tensor, weights: torch.Tensor, count: int) -> Any:
+    """Make a seed for each color: the weights of its entries, and zeros."""
+    numbers = torch.arange(count, dtype=colors.dtype, device=colors.device)
+    seeds = (colors == numbers[:, None]) * weights
+    return seeds.to(like.dtype).reshape(count, *like.shape)
+
+
+def constant(array: Any, like: Spec) -> torch.Tensor:
+    """Make a tensor of a NumPy array, where ``like`` lives."""
+    return torch.from_numpy(array.copy()).to(like.device)
+
+
+def host(value: torch.Tensor) -> Any:
+    """Make a NumPy array of a tensor, of its own memory if it is on the CPU."""
+    return value.detach().cpu().numpy()
+
+
 def batch(apply: Apply, seeds: Any) -> tuple[Any, Any]:
     """Apply to stacked seeds; a raveled result a row."""
     y, results = _mapped_over(apply, seeds)

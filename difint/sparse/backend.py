@@ -1,0 +1,97 @@
+"""``AutoSparse``: sparse Jacobians and Hessians by any other backend."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, final
+
+from difint.backends import Backend, Mode, check_backend, check_choice, check_size
+from difint.engine import Engine
+from difint.errors import ArgumentError, message
+from difint.sparse.algorithms import ColoringAlgorithm, GreedyColoring
+from difint.sparse.detection import SparsityDetector
+
+
+@final
+@dataclass(frozen=True, slots=True, repr=False)
+class AutoSparse(Backend):
+    """Compute sparse Jacobians and Hessians at a cost that follows the number of colors.
+
+    Columns that share no row go through one pushforward, rows that share no column through one
+    pullback. ``jacobian`` and ``hessian`` return ``scipy.sparse`` arrays of a fixed pattern, in
+    NumPy's memory whatever ``x`` is; all other operators are those of ``dense``. Gebremedhin,
+    Manne and Pothen, "What color is your Jacobian?", SIAM Review 47(4), 2005.
+
+    Args:
+        dense: the backend of the products.
+        sparsity_detector: how the pattern is found, e.g. ``KnownSparsityDetector(pattern)``.
+        coloring_algorithm: how it is colored.
+        format: ``"csc"`` or ``"csr"`` for a ``scipy.sparse`` array, ``"dense"`` for a dense one;
+            ``None`` for CSR where rows alone are colored, and CSC elsewhere.
+        triangle: ``"lower"`` or ``"upper"`` for one triangle of a Hessian, with the diagonal;
+            ``None`` for all of it.
+        chunk_size: how many passes go through at once; ``None`` for all, or what ``dense`` says.
+        memory: how many bytes the seeds and results of the passes may take that go through at
+            once: another way to bound them.
+        verify: compare the product with a random tangent at prepare with that of ``dense``, so
+            that a pattern that lacks entries is found; see ``plan.verify``.
+
+    Raises:
+        ArgumentError: an argument is none of its choices.
+
+    >>> import numpy as np, difint as di
+    >>> backend = AutoSparse(di.AutoFiniteDiff(), di.KnownSparsityDetector(np.eye(3)))
+    >>> di.jacobian(np.square, backend, np.array([1.0, 2.0, 3.0])).data.round(6)
+    array([2., 4., 6.])
+    """
+
+    dense: Backend
+    sparsity_detector: SparsityDetector
+    coloring_algorithm: ColoringAlgorithm = GreedyColoring()
+    format: Literal["csc", "csr", "dense"] | None = None
+    triangle: Literal["lower", "upper"] | None = None
+    chunk_size: int | None = None
+    memory: int | None = None
+    verify: bool = True
+
+    def __post_init__(self) -> None:
+        check_backend("AutoSparse", self.dense)
+        if isinstance(self.dense, AutoSparse):
+            _refuse("dense", "a backend that is not sparse itself", self.dense, "Pass its dense.")
+        if not isinstance(self.sparsity_detector, SparsityDetector):
+            remedy = "Pass KnownSparsityDetector(pattern), or DenseSparsityDetector()."
+            _refuse("sparsity_detector", "a sparsity detector", self.sparsity_detector, remedy)
+        if not isinstance(self.coloring_algorithm, ColoringAlgorithm):
+            remedy = "Leave coloring_algorithm= out, or pass ConstantColoring(colors)."
+            _refuse("coloring_algorithm", "a coloring algorithm", self.coloring_algorithm, remedy)
+        check_choice("AutoSparse", "format", self.format, (None, "csc", "csr", "dense"))
+        check_choice("AutoSparse", "triangle", self.triangle, (None, "lower", "upper"))
+        check_choice("AutoSparse", "verify", self.verify, (True, False))
+        for name in ("chunk_size", "memory"):
+            if getattr(self, name) is not None:
+                check_size("AutoSparse", getattr(self, name), "all passes at once", name=name)
+
+    def gaps(self) -> Mapping[str, str]:
+        """Say what the dense backend cannot differentiate."""
+        return self.dense.gaps()
+
+    def counterpart(self, mode: Mode) -> Backend:
+        """Return the same with the dense backend in forward or in reverse mode alone."""
+        from dataclasses import replace
+
+        return replace(self, dense=self.dense.counterpart(mode))
+
+    def engine(self) -> Engine:
+        """Return the dense engine's record, with Jacobians and Hessians that are sparse."""
+        from difint.sparse.engine import engine
+
+        return engine(self)
+
+
+def _refuse(name: str, expected: str, got: Any, remedy: str) -> None:
+    given = f"the class {got.__name__}" if isinstance(got, type) else f"a {type(got).__name__}"
+    text = message(
+        "AutoSparse", f"{name} does not fit", expected=expected, got=given, remedy=remedy
+    )
+    raise ArgumentError(text)

@@ -1,0 +1,268 @@
+"""An engine over an engine: its Jacobians and Hessians, by passes of colors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from difint.checks import refuse_traced
+from difint.engine import Apply, Arrays, At, Compiled, Compression, Engine, Occasion
+from difint.kinds import describe
+from difint.operators.hvp import HVP
+from difint.primitives import inner_engine
+from difint.problem import Problem
+from difint.sparse import choosing
+from difint.sparse.choosing import Choice
+from difint.sparse.decompression import Program, program_of
+from difint.sparse.evaluation import Direction, Evaluation, Passes
+from difint.sparse.matrices import Layout, layout_of
+from difint.sparse.pattern import Pattern
+from difint.sparse.sparsity import PlanSparsity
+
+if TYPE_CHECKING:
+    from difint.sparse.backend import AutoSparse
+
+
+def engine(backend: AutoSparse) -> Engine:
+    """Make the dense engine's record with sparse matrices in the place of dense ones."""
+    dense = backend.dense.engine()
+    first = inner_engine(dense)
+    jacobian = partial(_jacobian, backend, first)
+    hessian = partial(_hessian, backend, dense)
+    inner = dense.inner
+    if inner is not None:
+        inner = replace(inner, compiled={**inner.compiled, "jacobian": jacobian})
+    sparse = {**dense.compiled, "jacobian": jacobian, "hessian": hessian}
+    return replace(dense, compiled=sparse, inner=inner)
+
+
+class _Matrix(NamedTuple):
+    """A matrix to compute: what is known before any code is made."""
+
+    operator: str
+    pattern: Pattern
+    choice: Choice
+    layout: Layout
+    program: Program
+
+
+def _jacobian(
+    backend: AutoSparse, dense: Engine, arrays: Arrays, problem: Problem, occasion: Occasion
+) -> Compiled:
+    """Prepare a sparse Jacobian."""
+    _check_concrete(problem, arrays, occasion)
+    pattern = backend.sparsity_detector.jacobian(dense, problem, occasion)
+    choice = choosing.for_jacobian(dense, pattern, backend.coloring_algorithm)
+    matrix = _matrix(backend, "jacobian", pattern, choice, _numpy_dtype(problem.y_form))
+    directions = partial(_first_order, dense, problem, choice)
+    return _prepared(backend, dense, problem, occasion, matrix, directions)
+
+
+def _hessian(
+    backend: AutoSparse, dense: Engine, arrays: Arrays, problem: Problem, occasion: Occasion
+) -> Compiled:
+    """Prepare a sparse Hessian."""
+    _check_concrete(problem, arrays, occasion)
+    pattern = backend.sparsity_detector.hessian(dense, problem, occasion)
+    choice = choosing.for_hessian(dense, pattern, backend.coloring_algorithm)
+    matrix = _matrix(backend, "hessian", pattern, choice, _numpy_dtype(problem.x_form))
+    directions = partial(_second_order, dense, problem, choice)
+    return _prepared(backend, dense, problem, occasion, matrix, directions)
+
+
+def _check_concrete(problem: Problem, arrays: Arrays, occasion: Occasion) -> None:
+    leaves = arrays.trees.flatten(list(occasion.args))[0]
+    if any(describe(leaf, arrays.kinds).traced for leaf in leaves):
+        refuse_traced(problem.source.operator)
+
+
+def _numpy_dtype(form: Any) -> Any:
+    dtype = form.leaves[0].numpy_dtype
+    return dtype if isinstance(dtype, np.dtype) else np.dtype(np.float32)
+
+
+def _matrix(
+    backend: AutoSparse, operator: str, pattern: Pattern, choice: Choice, dtype: Any
+) -> _Matrix:
+    rows, columns = choice.colors
+    format = backend.format or ("csr" if columns is None else "csc")
+    triangle = backend.triangle if choice.symmetric else None
+    layout = layout_of(pattern, format, triangle, dtype)
+    how = {"symmetric": choice.symmetric, "direct": choice.direct}
+    program = program_of(pattern, layout.entries, columns, rows, **how)
+    return _Matrix(operator, pattern, choice, layout, program)
+
+
+def _first_order(dense: Engine, problem: Problem, choice: Choice, *, value: bool) -> Any:
+    """List the passes of a Jacobian."""
+    (rows, columns), counts, found = choice.colors, choice.counts, []
+    n, m = problem.x_form.size, problem.y_form.size
+    if columns is not None:
+        assert dense.pushforward is not None, "the choice has found one"
+        at = dense.pushforward(dense.arrays, problem, value=value)
+        found.append(Direction(at, problem.x, columns, counts.columns, m, forward=True))
+    if rows is not None:
+        assert dense.pullback is not None, "the choice has found one"
+        at = dense.pullback(dense.arrays, problem, value=value and not found)
+        found.append(Direction(at, problem.y, rows, counts.rows, n, forward=False))
+    return found
+
+
+def _second_order(dense: Engine, problem: Problem, choice: Choice, *, value: bool) -> Any:
+    """List the passes of a Hessian: products with groups of columns."""
+    at, _ = HVP.build(dense, problem, value=value)
+    staged = _with_value(dense.arrays, problem, at) if value else at
+    size = problem.x_form.size
+    counts = choice.counts.columns
+    return [Direction(staged, problem.x, choice.colors.columns, counts, size, forward=True)]
+
+
+def _with_value(arrays: Arrays, problem: Problem, at: At) -> At:
+    """Add ``f(x)`` to what a staged product returns beside it."""
+
+    def staged(x: Any, *contexts: Any) -> Apply:
+        y, basic = arrays.copy(problem.call(x, *contexts)), at(x, *contexts)
+
+        def apply(t: Any) -> tuple[Any, Any]:
+            gradient, product = basic(t)
+            return (y, gradient), product
+
+        return apply
+
+    return staged
+
+
+def _prepared(
+    backend: AutoSparse,
+    dense: Engine,
+    problem: Problem,
+    occasion: Occasion,
+    matrix: _Matrix,
+    directions: Callable[..., Any],
+) -> Compiled:
+    """Take what the engine compresses itself, or passes through its primitives."""
+    build = dense.compressed.get(matrix.operator)
+    made = None if build is None else _compressed(backend, dense, problem, matrix, build)
+    if made is None:
+        made = _by_passes(backend, dense, problem, occasion, matrix, directions)
+    sparsity = made.sparsity
+    if backend.verify and not occasion.once and sparsity is not None:
+        sparsity.verify(occasion.args, 1, 0)
+    return made
+
+
+def _sparsity(
+    dense: Engine, matrix: _Matrix, problem: Problem, evaluate: Any, product: Any
+) -> PlanSparsity:
+    leaves = (*problem.x_form.leaves, *problem.y_form.leaves)
+    eps = max(_eps(leaf.numpy_dtype) for leaf in leaves)
+    second = matrix.operator == "hessian"
+    power = dense.accuracy * inner_engine(dense).accuracy if second else dense.accuracy
+    if second and dense.second_accuracy is not None:
+        power = dense.second_accuracy
+    # A sum of a few terms, each as accurate as a product of the engine's.
+    accuracy = min(1e3 * eps**power, 0.05)
+    passed = matrix.operator, matrix.pattern, matrix.choice, matrix.layout
+    return PlanSparsity(*passed, evaluate, product, accuracy)
+
+
+def _eps(dtype: Any) -> float:
+    plain = isinstance(dtype, np.dtype) and dtype.kind == "f"
+    return float(np.finfo(dtype).eps) if plain else 2.0**-8
+
+
+def _by_passes(
+    backend: AutoSparse,
+    dense: Engine,
+    problem: Problem,
+    occasion: Occasion,
+    matrix: _Matrix,
+    directions: Callable[..., Any],
+) -> Compiled:
+    """Compute entries by passes through the engine's primitives."""
+    chunk = partial(_chunk, backend, dense)
+    passes = Passes(dense, problem, occasion, matrix.program, chunk, matrix.layout.dtype)
+    full = passes.evaluation(directions(value=True))
+    plain = full if dense.value_free else passes.evaluation(directions(value=False))
+    layout = matrix.layout
+
+    def kernel(*args: Any) -> Any:
+        return finished(plain.fresh(*args)[1])
+
+    def full_kernel(*args: Any) -> Any:
+        lower, data = full.fresh(*args)
+        return (*_parts(matrix, lower), finished(data))
+
+    def into(args: tuple[Any, ...], data: Any, whole: bool) -> tuple[Any, ...]:
+        if not whole:
+            plain.into(args, data)
+            return ()
+        return _parts(matrix, full.into(args, data))
+
+    finished = _finishing(layout)
+    sparsity = _sparsity(
+        dense, matrix, problem, lambda args: plain.fresh(*args)[1], plain.product
+    )
+    written = None if layout.template is None else into
+    route = _route(matrix)
+    return Compiled(
+        kernel, full_kernel, None, None, None, route, layout.form, written, sparsity
+    )
+
+
+def _finishing(layout: Layout) -> Callable[[Any], Any]:
+    """Get what a result of entries is in the engine's values: of a dense matrix, that matrix."""
+    if layout.template is not None:
+        return lambda data: data
+    pattern = layout.pattern
+    shape, rows, columns = pattern.shape, pattern.indices, pattern.columns
+
+    def dense(data: Any) -> Any:
+        matrix = np.zeros(shape, data.dtype)
+        matrix[rows, columns] = data
+        return matrix
+
+    return dense
+
+
+def _parts(matrix: _Matrix, lower: Any) -> tuple[Any, ...]:
+    return tuple(lower) if matrix.operator == "hessian" else (lower,)
+
+
+def _route(matrix: _Matrix) -> str:
+    rows, columns = matrix.choice.counts
+    name = "hvp" if matrix.operator == "hessian" else "pushforward"
+    parts = [f"{name} × {columns}"] if matrix.choice.colors.columns is not None else []
+    parts += [f"pullback × {rows}"] if matrix.choice.colors.rows is not None else []
+    return " + ".join(parts)
+
+
+def _chunk(backend: AutoSparse, dense: Engine, direction: Direction) -> int:
+    """Get how many passes may go through at once."""
+    most = direction.count
+    if backend.chunk_size is not None:
+        most = min(most, backend.chunk_size)
+    elif dense.arrays.chunk is not None:
+        most = min(most, dense.arrays.chunk)
+    if backend.memory is not None:
+        itemsize = 8
+        each = (direction.colors.size + direction.size) * itemsize
+        most = min(most, backend.memory // max(each, 1))
+    return max(1, most)
+
+
+def _compressed(
+    backend: AutoSparse,
+    dense: Engine,
+    problem: Problem,
+    matrix: _Matrix,
+    build: Callable[..., Compiled | None],
+) -> Compiled | None:
+    """Let the engine compute entries itself."""
+    if not matrix.program.is_direct or matrix.layout.template is None:
+        return None
+    raise NotImplementedError

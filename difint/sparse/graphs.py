@@ -1,0 +1,59 @@
+"""Graphs of a pattern: adjacency in compressed form, for both sides of a matrix."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+COMPILED = {"cache": True, "nogil": True, "error_model": "numpy"}
+"""How the algorithms on graphs are compiled: once a machine, and kept on disk by Numba."""
+
+
+@njit(**COMPILED)
+def transposed(indptr: Any, indices: Any, size: int) -> Any:
+    """Transpose a pattern in compressed form, whose indices are below ``size``.
+
+    The result is sorted, whatever the order within the given one.
+    """
+    starts = np.zeros(size + 1, indptr.dtype)
+    for index in indices:
+        starts[index + 1] += 1
+    for i in range(size):
+        starts[i + 1] += starts[i]
+    free, turned = starts[:-1].copy(), np.empty_like(indices)
+    for j in range(indptr.size - 1):
+        for k in range(indptr[j], indptr[j + 1]):
+            i = indices[k]
+            turned[free[i]] = j
+            free[i] += 1
+    return starts, turned
+
+
+@njit(**COMPILED)
+def without_diagonal(indptr: Any, indices: Any) -> Any:
+    """Drop the entries on the diagonal: what is left are the neighbors in a graph."""
+    starts, kept = np.empty_like(indptr), np.empty_like(indices)
+    free = 0
+    for j in range(indptr.size - 1):
+        starts[j] = free
+        for k in range(indptr[j], indptr[j + 1]):
+            if indices[k] != j:
+                kept[free] = indices[k]
+                free += 1
+    starts[-1] = free
+    return starts, kept[:free].copy()
+
+
+@njit(**COMPILED)
+def bipartite(indptr: Any, indices: Any, row_starts: Any, columns: Any) -> Any:
+    """Make one graph of columns and rows: the rows follow the columns."""
+    size, entries = indptr.size - 1, indices.size
+    starts = np.empty(size + row_starts.size, indptr.dtype)
+    neighbors = np.empty(2 * entries, indices.dtype)
+    for v in range(starts.size):
+        starts[v] = indptr[v] if v < size else entries + row_starts[v - size]
+    for k in range(entries):
+        neighbors[k], neighbors[entries + k] = size + indices[k], columns[k]
+    return starts, neighbors
