@@ -47,23 +47,30 @@ class Delivery:
 
     def deliver(self, args: tuple[Any, ...], out: Any, y: Any, *, full: bool) -> Any:
         """Run on unwrapped arguments that fit; fill ``out`` and ``y`` where they are given."""
-        if y is None and not full and self._fits(out, args):
-            self.write(out, self.kernel(*args))
-            return out
+        if y is None and not full and out is not None:
+            target = self._plain_target(out, args)
+            if target is not None:
+                if self.into is None:
+                    self.write(target, self.kernel(*args))
+                else:
+                    self.into(args, target, False)
+                return out
         self.check(args, out, y)
         return self.run(args, out, y, full=full)
 
-    def _fits(self, out: Any, args: tuple[Any, ...]) -> bool:
-        """Tell whether ``out`` is the plain case that needs no further check."""
+    def _plain_target(self, out: Any, args: tuple[Any, ...]) -> Any:
+        """Get the array that ``out`` is, or holds, if it needs no further check; else ``None``."""
         form = self.forms[-1]
-        if form.unpack is not single:
-            return False
+        if form.unpack is not single and self.into is None:
+            return None
+        (target,) = form.unpack(out)
         leaf = form.leaves[0]
         _, memory = self.memories.filled(leaf)
-        if not memory.plain(out, leaf):
-            return False
-        kind, near = type(out), memory.near
-        return all([type(arg) is kind and not near(out, arg) for arg in args])
+        if not memory.plain(target, leaf):
+            return None
+        kind, near = type(target), memory.near
+        apart = all([type(arg) is kind and not near(target, arg) for arg in args])
+        return target if apart else None
 
     def run(self, args: tuple[Any, ...], out: Any, y: Any, *, full: bool) -> Any:
         """Do what ``deliver`` does, after its checks."""

@@ -81,13 +81,8 @@ def _nothing(kernel: Callable[..., Any]) -> str:
     return ""
 
 
-def _indicators(like: Any, colors: Any, weights: Any, count: int) -> Any:
-    seeds = np.where(colors == np.arange(count)[:, None], weights, 0)
-    return seeds.astype(like.dtype).reshape(count, *like.shape)
-
-
-def _as_it_is(array: Any, like: Any) -> Any:
-    return array
+def _constant(array: Any, like: Any) -> Any:
+    return array.astype(like.dtype) if array.dtype.kind == "f" else array
 
 
 @final
@@ -124,9 +119,8 @@ class Arrays:
         transpose: a matrix, transposed.
         concatenate: matrices, one under the other.
         basis: ``(like, start, stop)`` -> the unit tangents of these entries, stacked.
-        indicators: ``(like, colors, weights, count)`` -> a seed for each color below ``count``,
-            stacked: the weights of the entries that have this color, and zeros.
-        constant: ``(array, like)`` -> a NumPy array as a context that is passed again and again.
+        constant: ``(array, like)`` -> a NumPy array as the library's own, where ``like`` lives,
+            and floats in its precision.
         host: a value as a NumPy array, of its own memory where that can be read.
         batch: ``(apply, seeds) -> (y, rows)``: applies to stacked seeds, a raveled result a row.
         each: ``(apply, tangents) -> (y, results)``: applies to each of a tuple.
@@ -134,6 +128,8 @@ class Arrays:
         tell: says in a few words what a compiled kernel is and what making it cost.
         watch: a context in which a ``Traces`` counts what the library traces and compiles.
         space: ``value -> namespace``: the array API that takes such values.
+        fixed_seeds: up to how many entries seeds are better constants of the compiled code than
+            arguments of it: what is linear in them alone is then computed at prepare.
         chunk: how many seeds are held at once; ``None`` for all.
     """
 
@@ -164,9 +160,9 @@ class Arrays:
     compile_both: Callable[..., tuple[Callable[..., Any], Callable[..., Any]]] | None = None
     tell: Callable[[Callable[..., Any]], str] = _nothing
     space: Callable[[Any], Any] = methodcaller("__array_namespace__")
-    indicators: Callable[[Any, Any, Any, int], Any] = _indicators
-    constant: Callable[[Any, Any], Any] = _as_it_is
+    constant: Callable[[Any, Any], Any] = _constant
     host: Callable[[Any], Any] = np.asarray
+    fixed_seeds: int = 0
     chunk: int | None = None
 
 

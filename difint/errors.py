@@ -15,8 +15,8 @@ class PreparationMismatchError(DifintError, ValueError):
     """The arguments of ``execute`` do not fit what the plan was prepared for."""
 
 
-class SparsityError(DifintError, ValueError):
-    """A pattern lacks entries that the function has, or a sparse ``out`` has another pattern."""
+class SparsityError(ArgumentError):
+    """A pattern lacks entries that the function has, or a sparse ``out`` has another one."""
 
 
 class UnsupportedError(DifintError, TypeError):

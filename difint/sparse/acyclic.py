@@ -14,7 +14,15 @@ import numpy as np
 from numba import njit
 
 from difint.sparse.graphs import COMPILED
-from difint.sparse.star import COLOR, NEUTRAL, WAITING, least
+from difint.sparse.star import (
+    COLOR,
+    NEUTRAL,
+    WAITING,
+    are_different,
+    count_colors,
+    exceeds,
+    least,
+)
 
 # Elements are rows of ``trees`` from where a vertex's neighbors start, one for each color among
 # them: the color; the parent in a tree of the disjoint sets; for a set as a whole, by which vertex
@@ -32,7 +40,7 @@ def _root(trees: Any, k: int) -> int:
 
 
 @njit(**COMPILED)
-def _element(counts: Any, trees: Any, start: int, v: int, color: int) -> int:
+def _element(counts: Any, trees: Any, start: int, v: int, color: int) -> Any:
     """Find the element of a vertex with a color among its neighbors, or make it."""
     end = start + counts[v]
     for k in range(start, end):
@@ -44,21 +52,28 @@ def _element(counts: Any, trees: Any, start: int, v: int, color: int) -> int:
 
 
 @njit(**COMPILED)
-def color_acyclic(order: Any, starts: Any, neighbors: Any, split: int) -> Any:
+def color_acyclic(order: Any, starts: Any, neighbors: Any, split: int, most: int) -> Any:
     """Color vertices one by one, each with the least color that closes no cycle.
 
-    The arguments are those of ``color_star``.
+    The arguments and results are those of ``color_star``.
     """
-    size = starts.size - 1
+    size, used = starts.size - 1, np.zeros(2, np.int64)
     colors = np.full(size, NEUTRAL, np.int32)
     colors[order] = WAITING
     forbidden, counts = np.full(2 * size + 2, -1, np.int32), np.zeros(size, np.int32)
-    trees = np.full((starts[-1], 4), -1, starts.dtype)
+    trees, tally = np.full((starts[-1], 4), -1, starts.dtype), np.zeros(2 * size + 2, np.int32)
     for v in order:
-        _forbid(forbidden, counts, trees, colors, starts, neighbors, v)
-        colors[v] = least(forbidden, v, split)
-        _join(counts, trees, colors, starts, neighbors, v)
-    return colors
+        count_colors(tally, colors, starts, neighbors, v, 1)
+        if split > 0 and are_different(tally, colors, starts, neighbors, v):
+            colors[v] = NEUTRAL
+        else:
+            _forbid(forbidden, counts, trees, colors, starts, neighbors, v)
+            colors[v] = least(forbidden, v, split)
+            _join(counts, trees, colors, starts, neighbors, v)
+        count_colors(tally, colors, starts, neighbors, v, 0)
+        if exceeds(used, colors[v], split, most):
+            return colors, False
+    return colors, True
 
 
 @njit(**COMPILED)

@@ -84,7 +84,6 @@ def for_jacobian(engine: Engine, pattern: Pattern, algorithm: ColoringAlgorithm)
 
 def _both(algorithm: ColoringAlgorithm, pattern: Pattern) -> Sides:
     rows, columns = algorithm.bidirectional(pattern)
-    # Colors of one side alone are no other candidate than that side's own.
     return Sides(rows if count_of(rows) else None, columns if count_of(columns) else None)
 
 
@@ -100,7 +99,7 @@ def _reason(pattern: Pattern, best: _Candidate, found: list[_Candidate]) -> str:
     """Say what was chosen, and what the others would have cost."""
     size = pattern.shape[0] if best.colors.columns is None else pattern.shape[1]
     text = f"{best.text} instead of {size}"
-    others = [f"{one.text} (cost {one.cost:g})" for one in found if one is not best]
+    others = [f"{one.text} (cost {one.cost:g})" for one in found if one.text != best.text]
     return f"{text}; cost {best.cost:g}, not {', '.join(others)}" if others else text
 
 

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from difint.backends import check_choice
 from difint.sparse.algorithms import (
     ColoringAlgorithm,
@@ -61,6 +59,7 @@ def color_columns(pattern: Pattern, order: Any = None, seed: int = 0) -> Any:
     Raises:
         ArgumentError: an unknown order, or something else than a pattern.
 
+    >>> import numpy as np
     >>> color_columns(Pattern.of(np.eye(3) + np.eye(3, k=1)))
     array([0, 1, 0], dtype=int32)
     """
@@ -88,6 +87,7 @@ def color_rows(pattern: Pattern, order: Any = None, seed: int = 0) -> Any:
     Raises:
         ArgumentError: an unknown order, or something else than a pattern.
 
+    >>> import numpy as np
     >>> color_rows(Pattern.of(np.ones((3, 1))))
     array([0, 1, 2], dtype=int32)
     """
@@ -115,6 +115,7 @@ def color_star(pattern: Pattern, order: Any = None, seed: int = 0) -> Any:
     Raises:
         ArgumentError: an unknown order, or a pattern that is not symmetric.
 
+    >>> import numpy as np
     >>> arrow = np.eye(4)
     >>> arrow[0] = arrow[:, 0] = 1
     >>> color_star(Pattern.of(arrow))
@@ -139,6 +140,7 @@ def color_acyclic(pattern: Pattern, order: Any = None, seed: int = 0) -> Any:
     Raises:
         ArgumentError: an unknown order, or a pattern that is not symmetric.
 
+    >>> import numpy as np
     >>> color_acyclic(Pattern.of(np.eye(4) + np.eye(4, k=1) + np.eye(4, k=-1)))
     array([0, 1, 0, 1], dtype=int32)
     """
@@ -175,10 +177,11 @@ def color_bidirectional(
     Raises:
         ArgumentError: an unknown order or decompression, or something else than a pattern.
 
+    >>> import numpy as np
     >>> arrow = np.eye(4)
     >>> arrow[0] = arrow[:, 0] = 1
     >>> color_bidirectional(Pattern.of(arrow))
-    (array([ 0, -1, -1, -1], dtype=int32), array([0, 1, 1, 1], dtype=int32))
+    (array([ 0, -1, -1, -1], dtype=int32), array([1, 0, 0, 0], dtype=int32))
     """
     where = "color_bidirectional"
     check_pattern(where, pattern)

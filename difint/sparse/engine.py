@@ -125,7 +125,8 @@ def _with_value(arrays: Arrays, problem: Problem, at: At) -> At:
     """Add ``f(x)`` to what a staged product returns beside it."""
 
     def staged(x: Any, *contexts: Any) -> Apply:
-        y, basic = arrays.copy(problem.call(x, *contexts)), at(x, *contexts)
+        value = arrays.unravel(arrays.ravel(problem.call(x, *contexts)), problem.y)
+        y, basic = arrays.copy(value), at(x, *contexts)
 
         def apply(t: Any) -> tuple[Any, Any]:
             gradient, product = basic(t)
@@ -146,7 +147,9 @@ def _prepared(
 ) -> Compiled:
     """Take what the engine compresses itself, or passes through its primitives."""
     build = dense.compressed.get(matrix.operator)
-    made = None if build is None else _compressed(backend, dense, problem, matrix, build)
+    made = None
+    if build is not None:
+        made = _compressed(backend, dense, problem, matrix, build, directions)
     if made is None:
         made = _by_passes(backend, dense, problem, occasion, matrix, directions)
     sparsity = made.sparsity
@@ -185,16 +188,16 @@ def _by_passes(
 ) -> Compiled:
     """Compute entries by passes through the engine's primitives."""
     chunk = partial(_chunk, backend, dense)
-    passes = Passes(dense, problem, occasion, matrix.program, chunk, matrix.layout.dtype)
-    full = passes.evaluation(directions(value=True))
-    plain = full if dense.value_free else passes.evaluation(directions(value=False))
     layout = matrix.layout
+    how = (matrix.program, chunk, layout.dtype, directions)
+    plain, full = Passes(dense, problem, occasion, *how).evaluations()
+    finished = _finishing(layout)
 
     def kernel(*args: Any) -> Any:
-        return finished(plain.fresh(*args)[1])
+        return finished(plain.fresh(args)[1])
 
     def full_kernel(*args: Any) -> Any:
-        lower, data = full.fresh(*args)
+        lower, data = full.fresh(args)
         return (*_parts(matrix, lower), finished(data))
 
     def into(args: tuple[Any, ...], data: Any, whole: bool) -> tuple[Any, ...]:
@@ -203,15 +206,15 @@ def _by_passes(
             return ()
         return _parts(matrix, full.into(args, data))
 
-    finished = _finishing(layout)
-    sparsity = _sparsity(
-        dense, matrix, problem, lambda args: plain.fresh(*args)[1], plain.product
-    )
+    evaluate = partial(_second, plain.fresh)
+    sparsity = _sparsity(dense, matrix, problem, evaluate, plain.product)
     written = None if layout.template is None else into
-    route = _route(matrix)
-    return Compiled(
-        kernel, full_kernel, None, None, None, route, layout.form, written, sparsity
-    )
+    made = Compiled(kernel, full_kernel, None, None, None, _route(matrix), layout.form)
+    return replace(made, into=written, sparsity=sparsity)
+
+
+def _second(function: Callable[..., tuple[Any, Any]], *args: Any) -> Any:
+    return function(*args)[1]
 
 
 def _finishing(layout: Layout) -> Callable[[Any], Any]:
@@ -261,8 +264,52 @@ def _compressed(
     problem: Problem,
     matrix: _Matrix,
     build: Callable[..., Compiled | None],
+    directions: Callable[..., Any],
 ) -> Compiled | None:
     """Let the engine compute entries itself."""
-    if not matrix.program.is_direct or matrix.layout.template is None:
+    (rows, columns), program, layout = matrix.choice.colors, matrix.program, matrix.layout
+    if rows is not None or not program.is_direct or layout.template is None:
         return None
-    raise NotImplementedError
+    chunk = None
+    if backend.chunk_size or backend.memory:
+        chunk = _chunk(backend, dense, directions(value=False)[0])
+    counts = matrix.choice.counts.columns
+    job = Compression(columns, counts, program.passes, program.places, chunk, layout.dtype)
+    made = build(dense.arrays, problem, job)
+    return None if made is None else _sparse_result(dense, matrix, problem, made)
+
+
+def _sparse_result(dense: Engine, matrix: _Matrix, problem: Problem, made: Compiled) -> Compiled:
+    """Let compiled code that fills entries fill those of a matrix."""
+    layout, product = matrix.layout, made.product
+    fill, bind = made.fill, made.bind
+    assert product is not None, "compressed code has a product"
+
+    def filled(*args: Any) -> bool:
+        *given, out = args
+        return bool(fill(*given, *layout.entries_of(out)))
+
+    def bound(args: tuple[Any, ...], out: Any) -> Callable[[], Any] | None:
+        if out is None:
+            return None
+        step = bind(args, *layout.entries_of(out))
+        if step is None:
+            return None
+
+        def stepped(step: Any = step, out: Any = out) -> Any:
+            step()
+            return out
+
+        return stepped
+
+    def evaluate(args: tuple[Any, ...]) -> Any:
+        return made.kernel(*args)
+
+    sparsity = _sparsity(dense, matrix, problem, evaluate, lambda args, t: (product(args, t), t))
+    return replace(
+        made,
+        fill=None if fill is None else filled,
+        bind=bound,
+        form=layout.form,
+        sparsity=sparsity,
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, final
 
 import numpy as np
@@ -93,13 +93,15 @@ class Evaluation:
         parts: the passes, in groups.
         program: what is left to do with the entries that were read.
         dtype: the type of the entries.
-        product: ``(args, t) -> (product with t, weights)``, through the code of the first part.
+        product: ``(args, t) -> (product with t, t)``, through the engine; it may scale ``t``.
+        lower: ``args -> lower orders``; ``None`` where the first of the passes tells them.
     """
 
     parts: tuple[Part, ...]
     program: Program
     dtype: Any
     product: Callable[[tuple[Any, ...], Any], tuple[Any, Any]]
+    lower: Callable[[tuple[Any, ...]], Any] | None = None
 
     def into(self, args: tuple[Any, ...], data: Any) -> Any:
         """Compute the entries into an array; return the lower orders."""
@@ -109,9 +111,9 @@ class Evaluation:
             part.into(args, data)
         if not self.program.is_direct:
             decompression.substitute(self.program.subtracted, self.program.mirrored, data)
-        return lower
+        return lower if self.lower is None else self.lower(args)
 
-    def fresh(self, *args: Any) -> tuple[Any, Any]:
+    def fresh(self, args: tuple[Any, ...]) -> tuple[Any, Any]:
         """Compute the entries into a new array: ``(lower orders, entries)``."""
         data = np.empty(self.program.passes.size, self.dtype)
         return self.into(args, data), data
@@ -120,15 +122,16 @@ class Evaluation:
 @final
 @dataclass(frozen=True, slots=True)
 class Passes:
-    """Makes evaluations; keeps what those with and without the lower orders share.
+    """Makes evaluations.
 
     Attributes:
         engine: the dense engine.
         problem: the function.
         occasion: the examples.
         program: how entries follow from results.
-        chunk: ``size of a result -> how many passes go through at once``, at most.
+        chunk: ``direction -> how many passes go through at once``, at most.
         dtype: of the entries.
+        directions: ``value=... -> directions``, with the lower orders or without.
     """
 
     engine: Engine
@@ -137,39 +140,73 @@ class Passes:
     program: Program
     chunk: Callable[[Direction], int]
     dtype: Any
+    directions: Callable[..., Sequence[Direction]]
 
-    def evaluation(self, directions: Sequence[Direction]) -> Evaluation:
-        """Compile what computes all passes."""
-        parts: list[Part] = []
-        products, first = [], 0
+    def evaluations(self) -> tuple[Evaluation, Evaluation]:
+        """Compile what computes the entries alone, and with the lower orders."""
+        sides = self.directions(value=True)
+        if all(map(self._is_fixable, sides)):
+            return self._fixed(sides[0])
+        full = self._chunked(sides)
+        return (full if self.engine.value_free else self._chunked(self.directions(value=False))), full
+
+    def _is_fixable(self, direction: Direction) -> bool:
+        """Tell whether all seeds at once can be constants of compiled code."""
+        total, entries = max(direction.count, 1), direction.colors.size
+        small = total * entries <= self.engine.arrays.fixed_seeds
+        return small and self.chunk(direction) >= total and self._widths(direction) is None
+
+    def _fixed(self, first: Direction) -> tuple[Evaluation, Evaluation]:
+        """Make code of which the seeds are constants; lower orders come from code of their own."""
+        parts, begin = [], 0
+        for direction in self.directions(value=False):
+            width = max(direction.count, 1)
+            seeds = _seeds(direction, 0, width)
+            run = self._compiled(direction, width, seeds)
+            parts.append(self._part(direction, run, begin, width))
+            begin += direction.count
+        single = self._compiled(first, 1, None)
+        none = self.engine.arrays.constant(_seeds(first, -1, 1), first.like)
+        made = Evaluation(
+            tuple(parts), self.program, self.dtype, self._product(first, single, 1)
+        )
+        return made, replace(made, lower=lambda args: single(*args, none)[0][0])
+
+    def _chunked(self, directions: Sequence[Direction]) -> Evaluation:
+        """Cut the passes of each direction into chunks of one width, compiled once."""
+        parts, products, begin, constant = [], [], 0, self.engine.arrays.constant
         for direction in directions:
             total = max(direction.count, 1)
             most = min(total, self.chunk(direction))
             width = -(-total // -(-total // most))
-            run = self._compiled(direction, width)
-            products.append(self._product(direction, run))
-            starts = range(0, total, width)
-            parts += [self._part(direction, run, start, width, first) for start in starts]
-            first += direction.count
+            run = self._compiled(direction, width, None)
+            products.append(self._product(direction, run, width))
+            for start in range(0, total, width):
+                seeds = constant(_seeds(direction, start, width), direction.like)
+                here = _with_seeds(run, seeds)
+                parts.append(self._part(direction, here, begin + start, width))
+            begin += direction.count
         return Evaluation(tuple(parts), self.program, self.dtype, products[0])
 
-    def _compiled(self, direction: Direction, width: int) -> Callable[..., Any]:
-        """Compile ``(x, *contexts, colors, weights) -> ((lower orders, weights), results)``."""
+    def _compiled(self, direction: Direction, width: int, fixed: Any) -> Callable[..., Any]:
+        """Compile ``(x, *contexts, seeds) -> ((lower orders, weights), results)``.
+
+        Seeds that are fixed are constants of the code, not its last argument.
+        """
         arrays, at, like = self.engine.arrays, direction.at, direction.like
         widths = self._widths(direction)
+        constants = None if fixed is None else arrays.constant(fixed, like)
 
         def kernel(x: Any, *rest: Any) -> Any:
-            *contexts, colors, weights = rest
-            moved = None if widths is None else widths(arrays.ravel(x)) * weights
-            used = weights if moved is None else moved
-            seeds = arrays.indicators(like, colors, used, width)
-            lower, results = arrays.batch(at(x, *contexts), seeds)
-            return (lower, moved), results
+            *contexts, seeds = rest if constants is None else (*rest, constants)
+            weights = None if widths is None else widths(arrays.ravel(x))
+            moved = seeds if weights is None else seeds * arrays.unravel(weights, like)
+            lower, results = arrays.batch(at(x, *contexts), moved)
+            return (lower, weights), results
 
-        occasion = self.occasion
-        example = (*occasion.args, *self._constants(direction, direction.colors))
-        args = None if occasion.once else example
-        return arrays.compile(kernel, args, strict=occasion.strict)
+        example = () if fixed is not None else (arrays.constant(_seeds(direction, 0, width), like),)
+        args = None if self.occasion.once else (*self.occasion.args, *example)
+        return arrays.compile(kernel, args, strict=self.occasion.strict)
 
     def _widths(self, direction: Direction) -> Callable[[Any], Any] | None:
         """Get how far each entry moves, where that matters: in differences along a tangent."""
@@ -178,26 +215,14 @@ class Passes:
             return None
         return make(self.engine.arrays, self.problem)
 
-    def _constants(self, direction: Direction, colors: Any, weights: Any = None) -> tuple[Any, Any]:
-        like = direction.like
-        weights = np.ones(colors.size) if weights is None else weights
-        host = np.zeros(0, self.dtype) if not isinstance(like.dtype, np.dtype) else like
-        made = (np.asarray(colors, np.int32), np.asarray(weights, host.dtype))
-        colors, weights = (self.engine.arrays.constant(one, like) for one in made)
-        return colors, weights
-
-    def _part(
-        self, direction: Direction, run: Callable[..., Any], start: int, width: int, first: int
-    ) -> Part:
-        constants = self._constants(direction, direction.colors - start)
+    def _part(self, direction: Direction, run: Callable[..., Any], begin: int, width: int) -> Part:
         host, program = self.engine.arrays.host, self.program
 
         def told(*args: Any) -> Told:
-            (lower, weights), results = run(*args, *constants)
+            (lower, weights), results = run(*args)
             weights = None if weights is None else host(weights)
             return Told(lower, host(results).reshape(-1), weights)
 
-        begin = first + start
         mine = (program.passes >= begin) & (program.passes < begin + width)
         flat = (program.passes - begin).astype(np.int64) * direction.size + program.places
         if mine.all():
@@ -205,15 +230,33 @@ class Passes:
         entries = np.flatnonzero(mine)
         return Part(told, narrow(flat[entries]), narrow(entries), program.columns[entries])
 
-    def _product(self, direction: Direction, run: Callable[..., Any]) -> Callable[..., Any]:
-        """Make the product with any tangent: of a single color, and with its entries as weights."""
-        host, one_color = self.engine.arrays.host, np.zeros(direction.colors.size)
+    def _product(
+        self, direction: Direction, run: Callable[..., Any], width: int
+    ) -> Callable[..., Any]:
+        """Make the product with any tangent: it is the first seed, and the others are zero."""
+        arrays, like = self.engine.arrays, direction.like
 
         def product(args: tuple[Any, ...], t: Any) -> tuple[Any, Any]:
-            (_, weights), results = run(*args, *self._constants(direction, one_color, t))
-            return host(results)[0], t if weights is None else host(weights)
+            seeds = np.zeros((width, t.size))
+            seeds[0] = t
+            stacked = arrays.constant(seeds.reshape(width, *like.shape), like)
+            (_, weights), results = run(*args, stacked)
+            return arrays.host(results)[0], t if weights is None else t * arrays.host(weights)
 
         return product
+
+
+def _seeds(direction: Direction, start: int, width: int) -> Any:
+    """Lay down the seeds of some passes: for each the unit tangents of its color, summed."""
+    colors, like = direction.colors, direction.like
+    seeds = np.zeros((width, colors.size))
+    mine = np.flatnonzero((colors >= start) & (colors < start + width))
+    seeds[colors[mine] - start, mine] = 1.0
+    return seeds.reshape(width, *like.shape)
+
+
+def _with_seeds(run: Callable[..., Any], seeds: Any) -> Callable[..., Any]:
+    return lambda *args: run(*args, seeds)
 
 
 def narrow(indices: Any) -> Any:

@@ -57,3 +57,15 @@ def bipartite(indptr: Any, indices: Any, row_starts: Any, columns: Any) -> Any:
     for k in range(entries):
         neighbors[k], neighbors[entries + k] = size + indices[k], columns[k]
     return starts, neighbors
+
+
+@njit(**COMPILED)
+def has_neighbor(starts: Any, neighbors: Any, among: Any) -> Any:
+    """Find the vertices that have a neighbor among some."""
+    found = np.zeros(starts.size - 1, np.bool_)
+    for v in range(found.size):
+        for k in range(starts[v], starts[v + 1]):
+            if among[neighbors[k]]:
+                found[v] = True
+                break
+    return found

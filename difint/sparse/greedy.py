@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 
 from difint.sparse import orders
-from difint.sparse.acyclic import color_acyclic
-from difint.sparse.bicoloring import COLORED, Bicoloring, total
+from difint.sparse.bicoloring import COLORED, Bicoloring, arranged, total
 from difint.sparse.graphs import without_diagonal
 from difint.sparse.improving import improve
 from difint.sparse.neutral import drop_unneeded, renumbered
 from difint.sparse.partial_distance2 import color_members
 from difint.sparse.pattern import Pattern
-from difint.sparse.star import color_star
 
 Order = tuple[str, ...] | None
+Sides = tuple[Any, Any]
 
+# The orders of the default. Those that are chosen by dynamic degrees are cheap on a graph.
 ONE_SIDED = ("natural", "largest_first", "smallest_last", "incidence_degree")
 SYMMETRIC = ("natural", "smallest_last", "incidence_degree", "largest_first", "random")
-BIDIRECTIONAL = ("natural", "largest_first", "incidence_degree")
+BIDIRECTIONAL = ("natural", "largest_first", "random")
+
+PROMISING = 4
+"""Of the ways to choose neutral vertices, so many are tried with the further orders."""
 
 
 def count(colors: Any) -> int:
@@ -31,43 +33,39 @@ def count(colors: Any) -> int:
 
 def columns(pattern: Pattern, order: Order, seed: int, postprocessing: bool = False) -> Any:
     """Color the columns."""
-    sides = _sides(pattern)
-    return _one_sided(*sides, order, seed, postprocessing)
+    return _one_sided(*_sides(pattern), order, seed, postprocessing)
 
 
 def rows(pattern: Pattern, order: Order, seed: int, postprocessing: bool = False) -> Any:
     """Color the rows."""
-    sides = _sides(pattern)
-    return _one_sided(*sides[::-1], order, seed, postprocessing)
+    return _one_sided(*_sides(pattern)[::-1], order, seed, postprocessing)
 
 
-def _sides(pattern: Pattern) -> tuple[Any, Any]:
+def _sides(pattern: Pattern) -> tuple[Sides, Sides]:
     turned = pattern.transposed()
     return (pattern.indptr, pattern.indices), (turned.indptr, turned.indices)
 
 
-def _one_sided(vertices: Any, groups: Any, order: Order, seed: int, postprocessing: bool) -> Any:
-    best, bound = None, 0
+def _one_sided(
+    vertices: Sides, groups: Sides, order: Order, seed: int, postprocessing: bool
+) -> Any:
     ordered = orders.GroupOrders((*vertices, *groups), seed)
-    for name in order or ONE_SIDED:
-        if order is None and best is not None and ordered.neighbors is None:
-            break  # dense rows or columns, of which the degrees cost a square
-        colors, bound = color_members(ordered.order(name), *vertices, groups[0])
-        if best is None or count(colors) < count(best):
-            best = colors
-        if count(best) <= bound:
+
+    def colored(sequence: Any, most: int = 0) -> Any:
+        return color_members(sequence, *vertices, groups[0])
+
+    names = order or ONE_SIDED
+    best, bound = colored(ordered.order(names[0]))
+    for name in names[1:]:
+        # The degrees that dense rows or columns cause cost a square, which is for who asks.
+        if count(best) <= bound or (order is None and ordered.neighbors is None):
             break
+        best = min(best, colored(ordered.order(name))[0], key=count)
     if order is None:
-        best = improve(
-            best,
-            lambda sequence: color_members(sequence, *vertices, groups[0])[0],
-            count,
-            bound=bound,
-            patience=6,
-        )
+        best = improve(best, lambda sequence, _: colored(sequence)[0], count, bound)
     if postprocessing:
         best[np.diff(vertices[0]) == 0] = -1
-        best, _ = renumbered(best)
+        best = renumbered(best)[0]
     return best
 
 
@@ -77,47 +75,64 @@ def symmetric(
     """Color the columns of a symmetric pattern."""
     graph = without_diagonal(pattern.indptr, pattern.indices)
     diagonal = np.diff(pattern.indptr) > np.diff(graph[0])
-    colored = COLORED[decompression]
+
+    color = COLORED[decompression]
+
+    def colored(sequence: Any, most: int) -> Any:
+        colors, done = color(sequence, *graph, 0, most)
+        return colors if done else None
 
     def finished(colors: Any) -> Any:
-        if not postprocessing:
-            return colors
         kept = colors.copy()
         drop_unneeded(kept, *graph, diagonal)
         return renumbered(kept)[0]
 
-    def counted(colors: Any) -> int:
-        return count(finished(colors))
-
-    found = (colored(orders.of_graph(name, seed, graph), *graph, 0) for name in order or SYMMETRIC)
-    best = min(found, key=counted)
+    counted = (lambda colors: count(finished(colors))) if postprocessing else count
+    best = None
+    for name in order or SYMMETRIC:
+        most = pattern.shape[1] if best is None else count(best)
+        attempt = colored(orders.of_graph(name, seed, graph), most)
+        if attempt is not None and (best is None or counted(attempt) < counted(best)):
+            best = attempt
     if order is None:
-        best = improve(
-            best, lambda sequence: colored(sequence, *graph, 0), counted, bound=1, patience=6
-        )
-    return finished(best)
+        best = improve(best, colored, counted, 2)
+    return finished(best) if postprocessing else best
 
 
-def bidirectional(pattern: Pattern, decompression: str, order: Order, seed: int) -> tuple[Any, Any]:
+def bidirectional(pattern: Pattern, decompression: str, order: Order, seed: int) -> Sides:
     """Color rows and columns together, or one side alone where that takes no more colors."""
     sides = _sides(pattern)
-    best = _fallback(pattern, sides, order, seed)
-    graph = Bicoloring(*sides, decompression)
-    start = None
-    for cover in graph.covers(total(best)):
-        for name in order or BIDIRECTIONAL:
-            sequence = orders.of_graph(name, seed, graph.graph)
-            colors = graph.colored(sequence[cover[sequence]])
-            found = graph.sides(colors)
-            if total(found) < total(best):
-                best, start = found, colors
-    if order is None and start is not None:
-        start = improve(start, graph.colored, graph.count, bound=1, patience=6)
-        best = graph.sides(start)
-    return best
+    alone = _alone(pattern, sides, order, seed)
+    graph, names = Bicoloring(*sides, decompression), order or BIDIRECTIONAL
+    sequences = [orders.of_graph(name, seed, graph.graph) for name in names]
+    # Where few colors suffice, an attempt that needs many would cost their number a vertex.
+    most = min(256, total(alone))
+    found = _attempts(graph, sequences, most)
+    while not found and most < total(alone):
+        most = min(8 * most, total(alone))
+        found = _attempts(graph, sequences, most)
+    if order is None:
+        found[:3] = [improve(one, graph.colored, graph.count, 2) for one in found[:3]]
+    best = min(map(graph.sides, found), key=total, default=alone)
+    return best if total(best) < total(alone) else alone
 
 
-def _fallback(pattern: Pattern, sides: Any, order: Order, seed: int) -> tuple[Any, Any]:
+def _attempts(graph: Bicoloring, sequences: list[Any], most: int) -> list[Any]:
+    """Color with fewer than about ``most`` colors in several ways, the best first."""
+    covers, found = graph.covers(most), list[Any]()
+    for sequence in sequences:
+        for cover in covers:
+            colors = graph.colored(arranged(sequence, cover), most)
+            if colors is not None:
+                found.append((graph.count(colors), len(found), colors, cover))
+                most = min(most, found[-1][0])
+        found.sort(key=lambda one: one[:2])
+        covers = [one[3] for one in found[:PROMISING]]
+    return [one[2] for one in found]
+
+
+def _alone(pattern: Pattern, sides: tuple[Sides, Sides], order: Order, seed: int) -> Sides:
+    """Color rows or columns alone, whichever takes fewer colors."""
     rows_alone = _one_sided(*sides[::-1], order, seed, True)
     columns_alone = _one_sided(*sides, order, seed, True)
     if count(columns_alone) <= count(rows_alone):

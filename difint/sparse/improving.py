@@ -32,17 +32,16 @@ def grouped(colors: Any, sequence: Any) -> Any:
 
 def improve(
     best: Any,
-    colored: Callable[[Any], Any],
+    colored: Callable[[Any, int], Any],
     count: Callable[[Any], int],
-    *,
     bound: int,
-    patience: int,
+    patience: int = 6,
 ) -> Any:
     """Color again in orders by color, until ``patience`` attempts in a row bring nothing.
 
     Args:
         best: colors to start from, and to return if none are better.
-        colored: makes colors from an order.
+        colored: makes colors from an order; it may give up past a number of colors.
         count: says how many colors there are.
         bound: so many colors cannot be improved.
         patience: how many attempts without success are made, every other at random.
@@ -53,8 +52,8 @@ def improve(
         sequence = np.arange(current.max(), -1, -1, dtype=np.int32)
         if left % 2 == 0:
             generator.shuffle(sequence)
-        attempt = colored(grouped(current, sequence))
-        found, left = count(attempt), left - 1
+        attempt, left = colored(grouped(current, sequence), least), left - 1
+        found = least + 1 if attempt is None else count(attempt)
         if found <= least:
             left = left if found == least else patience
             current, least = attempt, found

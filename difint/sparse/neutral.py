@@ -26,26 +26,26 @@ def drop_unneeded(colors: Any, starts: Any, neighbors: Any, fixed: Any) -> None:
         neighbors: the neighbors of each vertex, without itself.
         fixed: vertices that have to keep their colors.
     """
-    largest = colors.max() if colors.size else -1
+    size, largest = colors.size, colors.max() if colors.size else -1
     needed, seen = np.zeros(largest + 1, np.bool_), np.full(largest + 1, -1, np.int64)
     for v in range(colors.size):
-        if colors[v] >= 0 and not _can_be_neutral(seen, colors, starts, neighbors, fixed, v):
+        if colors[v] >= 0 and not _can_be_neutral(seen, v, colors, starts, neighbors, fixed, v):
             needed[colors[v]] = True
     # The rarest color first would cost a sort; the last ones are the rarest mostly.
     first, members = by_color(colors, largest)
     for color in range(largest, -1, -1):
         if needed[color]:
             continue
-        seen[:] = -1
         one_class = members[first[color] : first[color + 1]]
         drop = True
         for v in one_class:
-            drop &= _can_be_neutral(seen, colors, starts, neighbors, fixed, v)
+            drop &= _can_be_neutral(seen, size + v, colors, starts, neighbors, fixed, v)
         if drop:
             colors[one_class] = NEUTRAL
-    seen[:] = -1
-    for v in range(colors.size):
-        if colors[v] >= 0 and _can_be_neutral(seen, colors, starts, neighbors, fixed, v):
+    for v in range(size):
+        if colors[v] >= 0 and _can_be_neutral(
+            seen, 2 * size + v, colors, starts, neighbors, fixed, v
+        ):
             colors[v] = NEUTRAL
 
 
@@ -68,15 +68,16 @@ def by_color(colors: Any, largest: int) -> Any:
 
 @njit(**COMPILED)
 def _can_be_neutral(
-    seen: Any, colors: Any, starts: Any, neighbors: Any, fixed: Any, v: int
+    seen: Any, stamp: int, colors: Any, starts: Any, neighbors: Any, fixed: Any, v: int
 ) -> bool:
+    """Whether all neighbors have different colors; ``stamp`` is a number not used before."""
     if fixed[v]:
         return False
     for k in range(starts[v], starts[v + 1]):
         color = colors[neighbors[k]]
-        if color < 0 or seen[color] == v:
+        if color < 0 or seen[color] == stamp:
             return False
-        seen[color] = v
+        seen[color] = stamp
     return True
 
 

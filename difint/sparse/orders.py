@@ -182,7 +182,7 @@ def _push(nodes: Any, last: Any, v: int, degree: int) -> None:
 
 
 @njit(inline="always", **COMPILED)
-def _pop(nodes: Any, last: Any, degree: int) -> int:
+def _pop(nodes: Any, last: Any, degree: int) -> Any:
     v = last[degree]
     last[degree] = nodes[v, BEFORE]
     if last[degree] >= 0:

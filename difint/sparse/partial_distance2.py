@@ -18,7 +18,7 @@ _FULL = np.uint64(0xFFFFFFFFFFFFFFFF)
 
 
 @njit(**COMPILED)
-def lowest_zero(word: Any) -> int:
+def lowest_zero(word: Any) -> Any:
     """Find the lowest bit that is not set; some bit must not be."""
     ones = ~word & (word + np.uint64(1))
     x = ones - np.uint64(1)

@@ -44,29 +44,57 @@ def _append(counts: Any, known: Any, k: int, v: int, color: int, only: int, hub:
 
 
 @njit(**COMPILED)
-def color_star(order: Any, starts: Any, neighbors: Any, split: int) -> Any:
+def color_star(order: Any, starts: Any, neighbors: Any, split: int, most: int) -> Any:
     """Color vertices one by one, each with the least color that leaves all paths allowed.
 
     Args:
         order: the vertices to color, in the order in which they are colored. Others are neutral:
-            all their neighbors get different colors.
+            all their neighbors get different colors. In a bipartite graph, so are vertices whose
+            neighbors already have different colors.
         starts: where the neighbors of each vertex start in ``neighbors``.
         neighbors: the neighbors of each vertex, without itself.
         split: 0, or the first vertex of the other side of a bipartite graph: then the sides have
             colors of their own, the first even ones and the other odd ones.
+        most: a number of colors past which to give up.
+
+    Returns:
+        The colors, and whether they are complete.
     """
-    size = starts.size - 1
+    size, used = starts.size - 1, np.zeros(2, np.int64)
     colors = np.full(size, NEUTRAL, np.int32)
     colors[order] = WAITING
     counts, known = np.zeros(size, np.int32), np.empty((starts[-1], 3), np.int32)
     forbidden, tally = np.full(2 * size + 2, -1, np.int32), np.zeros(2 * size + 2, np.int32)
     for v in order:
-        _tally(tally, colors, starts, neighbors, v, 1)
-        _forbid(forbidden, tally, counts, known, colors, starts, neighbors, v)
-        colors[v] = least(forbidden, v, split)
-        _learn(tally, counts, known, colors, starts, neighbors, v)
-        _tally(tally, colors, starts, neighbors, v, 0)
-    return colors
+        count_colors(tally, colors, starts, neighbors, v, 1)
+        if split > 0 and are_different(tally, colors, starts, neighbors, v):
+            colors[v] = NEUTRAL
+        else:
+            _forbid(forbidden, tally, counts, known, colors, starts, neighbors, v)
+            colors[v] = least(forbidden, v, split)
+            _learn(tally, counts, known, colors, starts, neighbors, v)
+        count_colors(tally, colors, starts, neighbors, v, 0)
+        if exceeds(used, colors[v], split, most):
+            return colors, False
+    return colors, True
+
+
+@njit(**COMPILED)
+def are_different(tally: Any, colors: Any, starts: Any, neighbors: Any, v: int) -> bool:
+    """Whether all neighbors of ``v`` have colors, and different ones."""
+    for k in range(starts[v], starts[v + 1]):
+        if colors[neighbors[k]] < 0 or tally[colors[neighbors[k]]] > 1:
+            return False
+    return True
+
+
+@njit(**COMPILED)
+def exceeds(used: Any, color: int, split: int, most: int) -> Any:
+    """Note that a color is in use, and tell whether there are more than ``most``."""
+    if color >= 0:
+        side = color & 1 if split > 0 else 0
+        used[side] = max(used[side], (color >> 1 if split > 0 else color) + 1)
+    return used[0] + used[1] > most
 
 
 @njit(**COMPILED)
@@ -79,7 +107,7 @@ def least(forbidden: Any, v: int, split: int) -> int:
 
 
 @njit(**COMPILED)
-def _tally(tally: Any, colors: Any, starts: Any, neighbors: Any, v: int, weight: int) -> None:
+def count_colors(tally: Any, colors: Any, starts: Any, neighbors: Any, v: int, weight: int) -> None:
     """Count the colors of the neighbors; with ``weight`` 0, forget the counts."""
     for k in range(starts[v], starts[v + 1]):
         c = colors[neighbors[k]]

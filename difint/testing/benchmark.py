@@ -12,6 +12,7 @@ import numpy as np
 
 from difint.backends import Backend, check_choice
 from difint.engine import Traces
+from difint.plan import Plan
 from difint.testing.calls import Call, Stage, Subject, calls_of
 from difint.testing.check import backend_list, scenario_list
 from difint.testing.comparing import in_a_line
@@ -22,7 +23,16 @@ from difint.testing.results import compute_results
 from difint.testing.scenario import Scenario
 from difint.testing.table import BenchmarkRow, BenchmarkTable, LeftOut
 from difint.testing.timing import Timing, time_together
-from difint.testing.values import dense, fillable_like, in_numpy, mapped, own_copy, waited
+from difint.testing.values import (
+    dense,
+    fillable_like,
+    in_numpy,
+    is_sparse,
+    mapped,
+    own_copy,
+    sparse_memory,
+    waited,
+)
 
 _STAGES: dict[str, tuple[Stage, ...]] = {
     "prepared": ("plan", "bind", "same point"),
@@ -113,9 +123,16 @@ class _Run:
             plan = self.subject.prepare_same_point()
         elif call.stage != "one shot":
             plan = self.subject.prepare(scenario.args)
-        out = self._memory(scenario.result) if call.out else None
+        out = self._result_memory(plan) if call.out else None
         y = mapped(own_copy, scenario.y) if call.y else None
         return call.thunk(self.subject, plan, call.args(scenario), out, y)
+
+    def _result_memory(self, plan: Plan | None) -> Any:
+        scenario = self.subject.scenario
+        if plan is None and is_sparse(scenario.result):
+            return scenario.result.copy()
+        made = None if plan is None else sparse_memory(plan, scenario.args)
+        return self._memory(scenario.result) if made is None else made
 
     def _memory(self, like: Any) -> Any:
         trees = self.subject.trees

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from dataclasses import fields
-from typing import Any
+from dataclasses import fields, is_dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,8 +13,11 @@ from difint.backends import Backend
 from difint.kinds import TORCH
 from difint.testing.calls import Call, Subject
 from difint.testing.scenario import Scenario
-from difint.testing.values import dense, leaves_of
+from difint.testing.values import dense, is_sparse, leaves_of
 from difint.trees import PYTHON_TREES
+
+if TYPE_CHECKING:
+    from difint.testing.checks.case import Case
 
 # The largest array that code spells out.
 _SPELLED = 16
@@ -51,9 +54,14 @@ def prepare_code(subject: Subject, args: str) -> str:
     return f"di.{name}(s.f, {subject.backend!r}, {args}{y})"
 
 
-def targets_code(call: Call, scenario: Scenario) -> list[str]:
-    """Write the poisoned memory for ``out=`` and ``y=``."""
-    lines = [f"out = {empty_code(scenario.result, scenario.x)}"] if call.out else []
+def targets_code(call: Call, case: Case) -> list[str]:
+    """Write the poisoned memory for ``out=`` and ``y=``; of a sparse result, one of its pattern."""
+    scenario, subject = case.scenario, case.subject
+    fresh = empty_code(scenario.result, scenario.x)
+    if call.out and is_sparse(case.memory_for_result()):
+        y = "" if scenario.y is None else ", y=s.y"
+        fresh = f"di.{scenario.operator}(s.f, {subject.backend!r}, *s.args{y})"
+    lines = [f"out = {fresh}"] if call.out else []
     return lines + ([f"y = {empty_code(scenario.y)}"] if call.y else [])
 
 
@@ -101,16 +109,17 @@ def _imports(backend: Backend) -> list[str]:
         if cls.__module__ in ("__main__", "builtins"):
             continue  # the reader's own, where this is pasted
         module = "difint" if cls.__module__ == "difint.backends" else cls.__module__
+        module = "difint.sparse" if module.startswith("difint.sparse.") else module
         by_module.setdefault(module, set()).add(cls.__name__)
     return [f"from {module} import {', '.join(sorted(by_module[module]))}" for module in by_module]
 
 
-def _classes(backend: Backend) -> Iterator[type[Backend]]:
+def _classes(backend: Any) -> Iterator[type]:
     """List the classes in a backend's constructor call."""
     yield type(backend)
-    for field in fields(backend):  # type: ignore[arg-type]  # every subclass is a dataclass
+    for field in fields(backend):
         value = getattr(backend, field.name)
-        if isinstance(value, Backend):
+        if is_dataclass(value) and value != field.default:
             yield from _classes(value)
 
 

@@ -157,6 +157,17 @@ def is_sparse(value: Any) -> bool:
     return type(value).__module__.startswith("scipy.sparse")
 
 
+def sparse_memory(plan: Any, args: tuple[Any, ...], poison: float = np.nan) -> Any:
+    """Make a matrix for a plan to fill, if its results are sparse; else ``None``."""
+    if not plan.info.sparsity:
+        return None
+    made = plan.execute(*args)
+    if not is_sparse(made):
+        return None
+    made.data[...] = poison
+    return made
+
+
 def values_of(leaf: Any) -> Any:
     """Get the array that holds a leaf's numbers: of a sparse one its stored values."""
     return leaf.data if is_sparse(leaf) else leaf

@@ -30,7 +30,7 @@ def patterns(draw):
 
 def check_static(name, order, degrees):
     if name == "natural":
-        assert order.tolist() == list(range(len(order)))
+        assert order == list(range(len(order)))
     elif name == "largest_first":
         keys = [(-degrees[v], v) for v in order]
         assert keys == sorted(keys)

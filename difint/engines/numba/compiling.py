@@ -21,6 +21,7 @@ from difint.engines.numba.glue import freshener
 from difint.engines.numba.lowering import DualFunction, dual_for
 from difint.engines.numba.memory import binder
 from difint.engines.numba.threads import in_turn
+from difint.engines.numba.workspace import State
 from difint.errors import PreparationMismatchError, UnsupportedError, message
 from difint.problem import ContextChange, Problem
 
@@ -59,15 +60,22 @@ RECIPES = {
 
 def compiled(operator: str, arrays: Arrays, problem: Problem, batch: int | None = None) -> Compiled:
     """Compile an operator, once for a problem; ``batch`` is the number of tangents in a tuple."""
+    function = function_of(problem)
+    key = operator, batch, problem.y.shape, problem.y.dtype
+    if key not in function.kernels:
+        function.kernels[key] = _compile(operator, problem, function, batch)
+    made: Compiled = function.kernels[key]
+    return made
+
+
+def function_of(problem: Problem) -> DualFunction:
+    """Get the user's function of duals, which a problem of this engine calls."""
     # Every call makes its own caches of duals: there is nothing to change for threads.
     function: Any = problem.call
     function = function.inner if isinstance(function, ContextChange) else function
     if not isinstance(function, DualFunction):
         _refuse(problem)
-    key = operator, batch, problem.y.shape, problem.y.dtype
-    if key not in function.kernels:
-        function.kernels[key] = _compile(operator, problem, function, batch)
-    made: Compiled = function.kernels[key]
+    made: DualFunction = function
     return made
 
 
@@ -89,22 +97,23 @@ def _compile(
     made = partial(_swept, operator, problem, function, batch)
     if chosen != "measure" or (sizes := _sizes(operator, problem, batch)) is None:
         door = made(chosen)
-        entry = _in_turn(door, function, door.for_python())
+        entry = in_turns(door, function, door.for_python())
     else:
         doors = [made(size) for size in sizes]
-        entries = [_in_turn(door, function, door.for_python()) for door in doors]
+        entries = [in_turns(door, function, door.for_python()) for door in doors]
         calls = [_example(*one, problem, function) for one in zip(doors, entries, strict=True)]
         best = fastest(calls)
         door, entry = doors[best], entries[best]
-    at = None if batch is not None else _in_turn(door, function, door.for_memory())
+    at = None if batch is not None else in_turns(door, function, door.for_memory())
     trees = [form.described.structure for form in (problem.x_form, problem.y_form)]
     plain = trees == [None, None] and batch is None
-    export = NumbaExport(operator, door, function.contexts, {}) if plain else None
     route = RECIPES[operator].route.format(chunks=door.chunks)
-    return _callable(door, (entry, at), function, batch, export, route)
+    made_export = operator if plain else None
+    return callable_of(door, (entry, at), function, batch, route, exported=made_export)
 
 
-def _in_turn(door: Door, function: DualFunction, call: Any) -> Any:
+def in_turns(door: Door, function: DualFunction, call: Any) -> Any:
+    """Let threads take turns at calling parallel code, where they must."""
     return in_turn(call) if function.backend.parallel and door.chunks > 1 else call
 
 
@@ -178,25 +187,37 @@ def _door(
     return Door(*core, tuple(inputs), function.leaves, out, lower, key)
 
 
-def _callable(
+def callable_of(
     door: Door,
     calls: tuple[Any, Any],
     function: DualFunction,
     batch: int | None,
-    export: NumbaExport | None,
     route: str,
+    state: State | None = None,
+    product: Callable[..., Any] | None = None,
+    *,
+    exported: str | None = None,
 ) -> Compiled:
-    """Make the functions that a plan calls; ``calls`` are those of the door."""
+    """Make the functions that a plan calls; ``calls`` are those of the door.
+
+    ``state`` is what the plan passes to them itself. ``exported`` names the operator where other
+    compiled code can call it.
+    """
     entry, at = calls
     results = [(place.shape, as_dtype(place.ty.dtype)) for place in (*door.lower, door.out)]
     makers = [partial(np.empty, *one) for one in results]
     nothing = [np.empty((0,) * len(shape), dtype) for shape, dtype in results[:-1]]
-    lead, flat, make, fill = len(door.inputs), function.flat, makers[-1], partial(entry, *nothing)
+    lead, flat, make = len(door.inputs), function.flat, makers[-1]
+    hidden = () if state is None else (state.address,)
+    fill = partial(entry, *nothing, *hidden)
+    export = None
+    if exported is not None:
+        export = NumbaExport(exported, door, function.contexts, {}, state)
 
     def run(lower: list[Any], args: tuple[Any, ...], out: Any) -> None:
         inputs = [np.stack(arg) if isinstance(arg, tuple) else arg for arg in args[:lead]]
         inputs = [np.asarray(arg, arg.dtype.newbyteorder("="), order="C") for arg in inputs]
-        if not entry(*lower, *_shaped(inputs, door), *flat(args[lead:]), out):
+        if not entry(*lower, *hidden, *_shaped(inputs, door), *flat(args[lead:]), out):
             _refuse_shapes(door)
 
     def kernel(*args: Any) -> Any:
@@ -222,7 +243,9 @@ def _callable(
     if batch is not None:
         return Compiled(batched, full, None, None, export, route)
     plain = all(context.structure is None for context in function.contexts)
-    return Compiled(kernel, full, fill if plain else None, binder(door, at), export, route)
+    bind = binder(door, at, hidden, state)
+    told = {"product": product}
+    return Compiled(kernel, full, fill if plain else None, bind, export, route, **told)
 
 
 def _refuse_shapes(door: Door) -> None:

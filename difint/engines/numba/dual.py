@@ -21,8 +21,12 @@ REALS = (types.Integer, types.Float, types.Boolean)
 _I32 = ir.IntType(32)
 
 
+class Active(types.Type):
+    """A type of numbers with derivatives, which loops over arrays take as they take floats."""
+
+
 @final
-class Dual(types.Type):
+class Dual(Active):
     """The type of duals with ``size`` partials over ``base``, a float type or a type of duals."""
 
     def __init__(self, base: Any, size: int) -> None:

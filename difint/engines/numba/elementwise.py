@@ -22,7 +22,7 @@ from numba.core.typing.templates import AbstractTemplate, infer_global, signatur
 from numba.extending import lower_builtin
 from numba.np import npyimpl
 
-from difint.engines.numba.dual import Dual
+from difint.engines.numba.dual import Active
 from difint.rules import RULES
 
 _COMPARING = (
@@ -33,7 +33,7 @@ _COMPARING = (
 
 def involves_duals(args: Iterable[Any]) -> bool:
     """Tell whether a dual, or an array of duals, is among the types."""
-    return any(isinstance(getattr(arg, "dtype", arg), Dual) for arg in args)
+    return any(isinstance(getattr(arg, "dtype", arg), Active) for arg in args)
 
 
 class _Elementwise(AbstractTemplate):
@@ -145,7 +145,7 @@ def _extended(prepare: Callable[..., Any]) -> Callable[..., Any]:
     """Let Numba's loops take scalar duals: it asks for its own types of numbers, by name."""
 
     def prepare_argument(context: Any, builder: Any, value: Any, ty: Any, *where: Any) -> Any:
-        if isinstance(ty, Dual):
+        if isinstance(ty, Active):
             return _DualScalar(context, builder, value, ty)
         return prepare(context, builder, value, ty, *where)
 

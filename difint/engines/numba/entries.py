@@ -85,6 +85,7 @@ class Door:
         out: the result.
         lower: the lower orders.
         key: what its code depends on, in every process; ``None`` if that cannot be told.
+        hidden: places before all others that the plan fills itself.
     """
 
     core: Any
@@ -94,6 +95,7 @@ class Door:
     out: Place
     lower: tuple[Place, ...]
     key: str | None
+    hidden: tuple[Place, ...] = ()
 
     @property
     def places(self) -> tuple[Place, ...]:
@@ -101,7 +103,7 @@ class Door:
         return (*self.inputs, *self.leaves, self.out)
 
     def for_python(self) -> Any:
-        """Compile ``entry(lower..., x, [t,] leaves..., out) -> bool``.
+        """Compile ``entry(lower..., hidden..., x, [t,] leaves..., out) -> bool``.
 
         It declines, with ``False``, arrays of other shapes or not contiguous, and an ``out`` that
         overlaps an input: all of this is looked at here, where it costs nothing.
@@ -112,7 +114,7 @@ class Door:
         checks += [f"apart({one.name}, out)" for one in self.places[:-1] if one.is_array]
         lower = [f"borrowed({one.name})" for one in self.lower]
         lines = [f"if not ({' and '.join(checks)}):", "    return False", self.call(lower)]
-        places = (*self.lower, *loose[:-1], *self.leaves, loose[-1])
+        places = (*self.lower, *self.hidden, *loose[:-1], *self.leaves, loose[-1])
         source = function_text("entry", [one.name for one in places], [*lines, "return True"])
         signature = types.boolean(*(one.ty for one in places))
         return self._compiled(source, "entry", env, signature)
@@ -120,7 +122,7 @@ class Door:
     def for_memory(self) -> Any:
         """Compile ``at(block)``: at that address, a slot a place holds a pointer or a number."""
         env, lines = {}, []
-        for i, one in enumerate(self.places):
+        for i, one in enumerate((*self.hidden, *self.places)):
             env[f"slot{i}"] = slot_at(one.pointed, i)
             env[f"array{i}"] = array_at(one.ty, one.shape) if one.is_array else None
             read = f"slot{i}(block)"
@@ -136,6 +138,7 @@ class Door:
     def call(self, lower: Sequence[str]) -> str:
         """Write the call of the sweep."""
         inputs = [f"read({one.name})" for one in self.inputs]
+        inputs += [one.name for one in self.hidden]
         x, t = inputs if len(inputs) == 2 else (inputs[0], "None")
         leaves = "".join(f"{one.name}, " for one in self.leaves)
         parts = ", ".join(lower)

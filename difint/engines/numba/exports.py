@@ -16,7 +16,7 @@ from numba.core import types
 from scipy import LowLevelCallable
 
 from difint.engine import Export
-from difint.engines.numba.buffers import array_at, fitting, frozen, single_of
+from difint.engines.numba.buffers import array_at, dynamic, fitting, frozen, single_of
 from difint.engines.numba.entries import Door, Place, function_text
 from difint.errors import UnsupportedError, message
 from difint.signature import Argument
@@ -25,12 +25,21 @@ from difint.signature import Argument
 @final
 @dataclass(frozen=True, slots=True)
 class NumbaExport(Export):
-    """Compiles, when first asked, what a plan offers to compiled code."""
+    """Compiles, when first asked, what a plan offers to compiled code.
+
+    Attributes:
+        operator: the operator's name, for messages.
+        door: the sweep.
+        contexts: descriptions of the contexts.
+        made: what was compiled so far.
+        state: what the plan passes to the sweep itself; ``None`` without such.
+    """
 
     operator: str
     door: Door
     contexts: tuple[Argument, ...]
     made: dict[str, Any]
+    state: Any = None
 
     def kernel(self) -> Any:
         """Compile ``kernel(x, [t,] contexts..., out)`` for ``numba.njit`` functions."""
@@ -155,6 +164,7 @@ class NumbaExport(Export):
     def _lines(self) -> list[str]:
         """Write the call of the sweep, on vectors of one where there are numbers."""
         lines = [f"{one.name} = one_{one.name}({_initial(one)})" for one in self._singles]
+        lines += [f"{one.name} = {one.name}_of()" for one in self.door.hidden]
         lines.append(self.door.call(self.door.unwanted))
         return lines if self._fills else [*lines, "return out[0]"]
 
@@ -162,7 +172,11 @@ class NumbaExport(Export):
         ones = {f"one_{one.name}": single_of(one.ty.dtype) for one in self._singles}
         places = [*self.door.inputs, self.door.out]
         fits = {f"fits_{one.name}": fitting(one.ty, one.shape) for one in places}
-        return self.door.written(source, name, {"frozen": frozen, **ones, **fits, **env})
+        hidden = {}
+        if self.state is not None:  # which lives as long as the function's globals
+            hidden = {"state_of": dynamic(self.state.address), "kept": self.state}
+        tools = {"frozen": frozen, **hidden, **ones, **fits}
+        return self.door.written(source, name, {**tools, **env})
 
 
 def _initial(place: Place) -> str:

@@ -17,7 +17,7 @@ from numba.core import types
 from difint.contexts import Cache, Constant
 from difint.engines.numba.access import dtype_of, primal
 from difint.engines.numba.buffers import borrowed, flattened, floats_like, lifted, lifted_like
-from difint.engines.numba.dual import REALS, Dual
+from difint.engines.numba.dual import REALS, Active, Dual
 from difint.engines.numba.functions import overloading
 from difint.engines.numba.pipeline import PART
 from difint.engines.numba.reductions import compiled
@@ -114,7 +114,7 @@ def as_row(y: Any, like: Any) -> Any:
 
 @overloading(as_row)
 def _choose_row(y: Any, like: Any) -> Any:
-    if isinstance(y, Dual):
+    if isinstance(y, Active):
         return lambda y, like: (y,)
     if isinstance(y, REALS):
         return lambda y, like: (lifted_like(y, like),)
@@ -127,7 +127,7 @@ def as_vector(y: Any, like: Any) -> Any:
 
 @overloading(as_vector)
 def _choose_vector(y: Any, like: Any) -> Any:
-    if isinstance(y, types.Array) and isinstance(y.dtype, Dual):
+    if isinstance(y, types.Array) and isinstance(y.dtype, Active):
         if y.layout == "C":
             return lambda y, like: flattened(y)
         return lambda y, like: flattened(y.copy())

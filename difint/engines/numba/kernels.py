@@ -33,7 +33,7 @@ _FEW = 32
 the loops, and keeps the duals in registers. With more of them only those that change are."""
 
 
-_ANOTHER_SIZE = "difint: f returns another number of entries than at prepare; prepare again"
+ANOTHER_SIZE = "difint: f returns another number of entries than at prepare; prepare again"
 
 
 @final
@@ -86,7 +86,7 @@ def columns(shape: Shape, call: Any, fresh: Any) -> Callable[..., Any]:
                 duals[i] = unit_at(lifted(x[i], zero()), i - start)
             row = call(duals, y, arguments)
             if len(row) != m:
-                raise ValueError(_ANOTHER_SIZE)
+                raise ValueError(ANOTHER_SIZE)
             for i in range(m):
                 store_partials(row[i], out, i * n + start, width)
             if c == 0 and lower[0].size > 0:
@@ -119,7 +119,7 @@ def tangents(shape: Shape, call: Any, fresh: Any) -> Callable[..., Any]:
                 duals[i] = dual
             row = call(duals, y, arguments)
             if len(row) != m:
-                raise ValueError(_ANOTHER_SIZE)
+                raise ValueError(ANOTHER_SIZE)
             for i in range(m):
                 for k in range(width):
                     out[(start + k) * m + i] = partial_at(row[i], k)
@@ -150,7 +150,7 @@ def contractions(shape: Shape, call: Any, fresh: Any) -> Callable[..., Any]:
                 duals[i] = unit_at(lifted(x[i], zero()), i - start)
             row = call(duals, y, arguments)
             if len(row) != m:
-                raise ValueError(_ANOTHER_SIZE)
+                raise ValueError(ANOTHER_SIZE)
             for b in range(batch):
                 for k in range(width):
                     total = 0.0
@@ -175,7 +175,7 @@ def second(shape: Shape, call: Any, fresh: Any) -> Callable[..., Any]:
         duals[0] = seeded(lifted(slope, zero()), 0)
         row = call(duals, y, arguments)
         if len(row) != m:
-            raise ValueError(_ANOTHER_SIZE)
+            raise ValueError(ANOTHER_SIZE)
         for i in range(m):
             out[i] = partial_at(partial_at(row[i], 0), 0)
         if lower[0].size > 0:
@@ -205,7 +205,7 @@ def products(shape: Shape, call: Any, fresh: Any) -> Callable[..., Any]:
                 duals[i] = with_partial(lifted(one, zero()), 0, t[b * n + i])
             row = call(duals, y, arguments)
             if len(row) != 1:
-                raise ValueError(_ANOTHER_SIZE)
+                raise ValueError(ANOTHER_SIZE)
             for k in range(width):
                 out[b * n + start + k] = partial_at(partial_at(row[0], 0), k)
             if b == 0 and lower[0].size > 0:
@@ -242,7 +242,7 @@ def blocks(shape: Shape, call: Any, fresh: Any) -> Callable[..., Any]:
                     duals[i] = dual
                 row = call(duals, y, arguments)
                 if len(row) != 1:
-                    raise ValueError(_ANOTHER_SIZE)
+                    raise ValueError(ANOTHER_SIZE)
                 for p in range(height):
                     entries = partial_at(row[0], p)
                     for q in range(width):

@@ -12,22 +12,24 @@ from difint.engines.numba.entries import Door, Place
 from difint.trees import PYTHON_TREES
 
 
-def binder(door: Door, at: Any) -> Callable[..., Any]:
+def binder(
+    door: Door, at: Any, hidden: tuple[Any, ...] = (), kept: Any = None
+) -> Callable[..., Any]:
     """Build ``bind(args, out) -> step``; ``None`` where an argument has no such memory.
 
     ``args`` are unwrapped. The addresses stand in a block that the step owns, and so it does the
-    arrays behind them.
+    arrays behind them; ``kept`` is what must live as long as the hidden values.
     """
 
     def bind(args: tuple[Any, ...], out: Any) -> Callable[[], Any] | None:
         lead = len(door.inputs)
         leaves = PYTHON_TREES.flatten(list(args[lead:]))[0]
-        values = [*args[:lead], *leaves, out]
-        pairs = list(zip(values, door.places, strict=True))
+        values = [*hidden, *args[:lead], *leaves, out]
+        pairs = list(zip(values, (*door.hidden, *door.places), strict=True))
         if not all(_suits(value, place) for value, place in pairs):
             return None
         block = np.array([_slot(value, place) for value, place in pairs], np.int64)
-        return _step(at, block, values, out)
+        return _step(at, block, [*values, kept], out)
 
     return bind
 

@@ -10,14 +10,14 @@ from numba import njit
 from numba.core import errors, types
 
 from difint.engines.numba.access import constant, value
-from difint.engines.numba.dual import Dual
+from difint.engines.numba.dual import Active
 from difint.engines.numba.functions import overloading
 from difint.engines.numba.pipeline import PART
 
 
 def is_dual_array(ty: Any) -> bool:
     """Tell whether a type is that of arrays of duals."""
-    return isinstance(ty, types.Array) and isinstance(ty.dtype, Dual)
+    return isinstance(ty, types.Array) and isinstance(ty.dtype, Active)
 
 
 def is_none(ty: Any) -> bool:

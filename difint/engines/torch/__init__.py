@@ -50,7 +50,6 @@ def _arrays(mode: str, chunk: int | None) -> Arrays:
         transpose=ops.transpose,
         concatenate=ops.concatenate,
         basis=ops.basis,
-        indicators=ops.indicators,
         constant=ops.constant,
         host=ops.host,
         batch=ops.batch,

@@ -108,16 +108,10 @@ def basis(like: Any, start: int, stop: int) -> Any:
     return unflatten(structure, leaves)
 
 
-def indicators(like: Spec, colors: torch.Tensor, weights: torch.Tensor, count: int) -> Any:
-    """Make a seed for each color: the weights of its entries, and zeros."""
-    numbers = torch.arange(count, dtype=colors.dtype, device=colors.device)
-    seeds = (colors == numbers[:, None]) * weights
-    return seeds.to(like.dtype).reshape(count, *like.shape)
-
-
 def constant(array: Any, like: Spec) -> torch.Tensor:
-    """Make a tensor of a NumPy array, where ``like`` lives."""
-    return torch.from_numpy(array.copy()).to(like.device)
+    """Make a tensor of a NumPy array, where ``like`` lives, and floats in its precision."""
+    made = torch.from_numpy(array.copy()).to(like.device)
+    return made.to(like.dtype) if made.is_floating_point() else made
 
 
 def host(value: torch.Tensor) -> Any:

@@ -38,6 +38,6 @@ def _check(case: Case, *stages: Stage) -> None:
 
 
 def _code(case: Case, call: Call) -> str:
-    lines = targets_code(call, case.scenario)
+    lines = targets_code(call, case)
     loop = f"for _ in range({_CALLS}):\n    {call.code(case.subject)}"
     return reproduce(case.subject, *lines, loop, plan=PLANS.get(call.stage, ""))

@@ -17,7 +17,14 @@ from difint.testing.calls import Call, Subject
 from difint.testing.compare import Tolerance, compare, scale_of, shapes_of, wrong_kind
 from difint.testing.failure import Failure
 from difint.testing.scenario import Scenario
-from difint.testing.values import can_be_written, dense, fillable_like, leaves_of, own_copy
+from difint.testing.values import (
+    can_be_written,
+    dense,
+    fillable_like,
+    leaves_of,
+    own_copy,
+    sparse_memory,
+)
 
 # A poison that no right result holds, for results that hold NaN.
 _POISON = -123456.78125
@@ -89,10 +96,13 @@ class Case:
 
     def targets(self, call: Call) -> tuple[Any, Any]:
         """Make poisoned memory for ``out=`` and for ``y=``."""
-        return (
-            self.poisoned(self.scenario.result) if call.out else None,
-            self.poisoned(self.scenario.y) if call.y else None,
-        )
+        out = self.memory_for_result() if call.out else None
+        return out, self.poisoned(self.scenario.y) if call.y else None
+
+    def memory_for_result(self) -> Any:
+        """Make poisoned memory for ``out=``: of a sparse plan, a matrix of its pattern."""
+        made = sparse_memory(self.plan, self.scenario.args)
+        return self.poisoned(self.scenario.result) if made is None else made
 
     def poisoned(self, like: Any) -> Any:
         """Make arrays to fill like a result, with what it does not hold."""

@@ -35,7 +35,7 @@ def check(case: Case) -> None:
         lines = ("import copy", f"before = copy.deepcopy({held})", calls[0].code(case.subject))
         code = reproduce(
             case.subject,
-            *targets_code(calls[0], case.scenario),
+            *targets_code(calls[0], case),
             *lines,
             f"print(before, {held})",
             plan=PLANS.get(calls[0].stage, ""),

@@ -141,7 +141,7 @@ def _restored(case: Case, args: tuple[Any, ...], before: list[list[Any]]) -> lis
 def code_of(case: Case, call: Call, found: Difference | None = None) -> str:
     """Write the code that makes a call; of a wrong result, the assertion that fails."""
     scenario, got = case.scenario, call.code(case.subject)
-    lines = targets_code(call, scenario)
+    lines = targets_code(call, case)
     if call.stage == "bind" and can_be_written(scenario.x):
         lines += [
             "x = s.prepare_args[0] * 1",
@@ -154,7 +154,7 @@ def code_of(case: Case, call: Call, found: Difference | None = None) -> str:
 
 def layout_code(case: Case, call: Call, name: str, found: Difference | None = None) -> str:
     """Write the code that makes a call of a plan with arrays in another layout."""
-    lines = ["from difint.testing import layouts", *targets_code(call, case.scenario)]
+    lines = ["from difint.testing import layouts", *targets_code(call, case)]
     for target in ("out", "y"):
         if getattr(call, target):
             lines.append(f"{target} = layouts.rearranged({name!r}, {target})")

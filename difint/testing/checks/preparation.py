@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, final
 
 import numpy as np
@@ -15,7 +16,15 @@ from difint.testing.calls import Call, calls_of
 from difint.testing.checks.case import Case
 from difint.testing.checks.outcome import outcome_of
 from difint.testing.code import reproduce
-from difint.testing.values import KINDS, dense, leaves_of, like, mapped, to_torch
+from difint.testing.values import (
+    KINDS,
+    dense,
+    is_sparse,
+    leaves_of,
+    like,
+    mapped,
+    to_torch,
+)
 
 _Errors = tuple[type[DifintError], ...]
 _MISFIT: _Errors = (PreparationMismatchError,)
@@ -94,6 +103,8 @@ def _others(value: Any, trees: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _longer(leaf: Any) -> Any:
+    if is_sparse(leaf):
+        return type(leaf)(tuple(size + 1 for size in leaf.shape), dtype=leaf.dtype)
     kind = kind_of(leaf, KINDS)
     shape = np.shape(leaf)
     if kind is None or not shape:
@@ -105,6 +116,8 @@ def _longer(leaf: Any) -> Any:
 def _recast(leaf: Any) -> Any:
     if PYTHON.owns(leaf):
         return leaf
+    if is_sparse(leaf):
+        return leaf.astype(np.float16 if leaf.dtype == np.float32 else np.float32)
     dtype = describe(leaf, KINDS).numpy_dtype
     other = np.float16 if dtype == np.float32 else np.float32
     if TORCH.owns(leaf):
@@ -134,7 +147,8 @@ def _targets(case: Case) -> Iterator[_Misfit]:
     scenario, trees = case.scenario, case.subject.trees
     fits = {"out": scenario.result if scenario.place.operator == "in" else None, "y": scenario.y}
     for name, fit in fits.items():
-        target = None if fit is None else case.poisoned(fit)
+        memory = case.memory_for_result if name == "out" else partial(case.poisoned, fit)
+        target = None if fit is None else memory()
         leaves = [] if target is None else leaves_of(target, trees)
         if not leaves or not all(np.shape(leaf) for leaf in leaves):
             continue

@@ -58,5 +58,5 @@ def _check_value(case: Case, seen: dict[Call, int | None]) -> None:
 def _code(case: Case, call: Call) -> str:
     """Write the code that calls a plan again and again."""
     loop = f"for _ in range(2):\n    {call.code(case.subject)}"
-    targets = targets_code(call, case.scenario)
+    targets = targets_code(call, case)
     return reproduce(case.subject, *targets, loop, plan=PLANS[call.stage])

@@ -79,7 +79,7 @@ def _hasty() -> Iterator[None]:
 
 def _code(case: Case, call: Call) -> str:
     """Write the code that calls a plan from several threads, each with its own targets."""
-    targets = targets_code(call, case.scenario)
+    targets = targets_code(call, case)
     body = [f"    {line}" for line in [*targets, f"return {call.code(case.subject)}"]]
     return reproduce(
         case.subject,
