@@ -232,6 +232,7 @@ class Compression:
         passes: for each entry the pass that it is read from.
         rows: for each entry where it stands in the result of that pass.
         chunk: how many passes go through at once; ``None`` for what suits the engine.
+        lean: hold the seeds of one chunk at a time, though laying them down takes time.
         dtype: of the entries.
     """
 
@@ -240,6 +241,7 @@ class Compression:
     passes: Any
     rows: Any
     chunk: int | None
+    lean: bool
     dtype: Any
 
 

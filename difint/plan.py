@@ -286,7 +286,7 @@ class Plan:
         if not traced:
             settled = tuple(map(self._arrays.settle, values))
             return self._delivery.deliver(settled, out, y, full=full)
-        if not self._arrays.traceable:
+        if not self._arrays.traceable or self._sparsity is not None:
             refuse_traced(self.info.operator)
         if out is not None or y is not None:
             text = message(

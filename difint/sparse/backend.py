@@ -25,7 +25,8 @@ class AutoSparse(Backend):
 
     Args:
         dense: the backend of the products.
-        sparsity_detector: how the pattern is found, e.g. ``KnownSparsityDetector(pattern)``.
+        sparsity_detector: how the pattern is found: ``KnownSparsityDetector(pattern)``, or
+            ``DenseSparsityDetector()``; it must be given.
         coloring_algorithm: how it is colored.
         format: ``"csc"`` or ``"csr"`` for a ``scipy.sparse`` array, ``"dense"`` for a dense one;
             ``None`` for CSR where rows alone are colored, and CSC elsewhere.
@@ -47,7 +48,7 @@ class AutoSparse(Backend):
     """
 
     dense: Backend
-    sparsity_detector: SparsityDetector
+    sparsity_detector: SparsityDetector | None = None
     coloring_algorithm: ColoringAlgorithm = GreedyColoring()
     format: Literal["csc", "csr", "dense"] | None = None
     triangle: Literal["lower", "upper"] | None = None
@@ -90,7 +91,8 @@ class AutoSparse(Backend):
 
 
 def _refuse(name: str, expected: str, got: Any, remedy: str) -> None:
-    given = f"the class {got.__name__}" if isinstance(got, type) else f"a {type(got).__name__}"
+    given = "nothing" if got is None else f"a {type(got).__name__}"
+    given = f"the class {got.__name__}" if isinstance(got, type) else given
     text = message(
         "AutoSparse", f"{name} does not fit", expected=expected, got=given, remedy=remedy
     )

@@ -181,7 +181,7 @@ def color_bidirectional(
     >>> arrow = np.eye(4)
     >>> arrow[0] = arrow[:, 0] = 1
     >>> color_bidirectional(Pattern.of(arrow))
-    (array([ 0, -1, -1, -1], dtype=int32), array([1, 0, 0, 0], dtype=int32))
+    (array([ 0, -1, -1, -1], dtype=int32), array([0, 1, 1, 1], dtype=int32))
     """
     where = "color_bidirectional"
     check_pattern(where, pattern)

@@ -72,6 +72,8 @@ def program_of(
         ArgumentError: the colors do not tell all entries.
     """
     turn, rows = _by_rows(pattern.indptr, pattern.indices, pattern.shape[0])
+    if not symmetric and (column_colors is None or row_colors is None):
+        return _read_alone(pattern, entries, column_colors, row_colors, (rows, turn))
     unknowns = np.minimum(turn, np.arange(turn.size)) if symmetric else np.arange(turn.size)
     unknowns = unknowns.astype(np.int64)
     columns = pattern.columns
@@ -90,6 +92,27 @@ def program_of(
     colors = column_colors, row_colors
     told = _sources(source, turn.size, sides, colors)
     return Program(*told, *_on_entries(unknowns[entries], subtracted, turn.size))
+
+
+def _read_alone(
+    pattern: Pattern, entries: Any, column_colors: Any, row_colors: Any, by_rows: tuple[Any, Any]
+) -> Program:
+    """Read each entry by its column, or each by its row: its equation must be its own."""
+    columns, rows = pattern.columns, pattern.indices
+    if row_colors is None:
+        starts, turn = by_rows
+        numbers = _numbered(starts, columns[turn], column_colors, None)
+        passes, places = column_colors[columns[entries]], rows[entries]
+    else:
+        turn = np.arange(pattern.nnz)
+        numbers = _numbered(pattern.indptr, rows, row_colors, None)
+        passes, places = row_colors[rows[entries]], columns[entries]
+    if numbers.min(initial=0) < 0 or _count(numbers) < numbers.size:
+        lonely = np.bincount(np.maximum(numbers, 0), minlength=1)[np.maximum(numbers, 0)]
+        k = int(turn[np.flatnonzero((lonely > 1) | (numbers < 0))[0]])
+        _refuse(int(rows[k]), int(columns[k]), substituting=False)
+    nothing = np.empty((0, 2), np.int64)
+    return Program(passes, places, columns[entries], nothing, nothing)
 
 
 def _count(numbers: Any) -> int:

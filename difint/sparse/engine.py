@@ -18,6 +18,7 @@ from difint.problem import Problem
 from difint.sparse import choosing
 from difint.sparse.choosing import Choice
 from difint.sparse.decompression import Program, program_of
+from difint.sparse.detection import SparsityDetector
 from difint.sparse.evaluation import Direction, Evaluation, Passes
 from difint.sparse.matrices import Layout, layout_of
 from difint.sparse.pattern import Pattern
@@ -55,7 +56,7 @@ def _jacobian(
 ) -> Compiled:
     """Prepare a sparse Jacobian."""
     _check_concrete(problem, arrays, occasion)
-    pattern = backend.sparsity_detector.jacobian(dense, problem, occasion)
+    pattern = _detector(backend).jacobian(dense, problem, occasion)
     choice = choosing.for_jacobian(dense, pattern, backend.coloring_algorithm)
     matrix = _matrix(backend, "jacobian", pattern, choice, _numpy_dtype(problem.y_form))
     directions = partial(_first_order, dense, problem, choice)
@@ -67,11 +68,16 @@ def _hessian(
 ) -> Compiled:
     """Prepare a sparse Hessian."""
     _check_concrete(problem, arrays, occasion)
-    pattern = backend.sparsity_detector.hessian(dense, problem, occasion)
+    pattern = _detector(backend).hessian(dense, problem, occasion)
     choice = choosing.for_hessian(dense, pattern, backend.coloring_algorithm)
     matrix = _matrix(backend, "hessian", pattern, choice, _numpy_dtype(problem.x_form))
     directions = partial(_second_order, dense, problem, choice)
     return _prepared(backend, dense, problem, occasion, matrix, directions)
+
+
+def _detector(backend: AutoSparse) -> SparsityDetector:
+    assert backend.sparsity_detector is not None, "the backend has checked it"
+    return backend.sparsity_detector
 
 
 def _check_concrete(problem: Problem, arrays: Arrays, occasion: Occasion) -> None:
@@ -81,8 +87,10 @@ def _check_concrete(problem: Problem, arrays: Arrays, occasion: Occasion) -> Non
 
 
 def _numpy_dtype(form: Any) -> Any:
+    """Get the type of entries: SciPy's sparse arrays hold none shorter than 32 bits."""
     dtype = form.leaves[0].numpy_dtype
-    return dtype if isinstance(dtype, np.dtype) else np.dtype(np.float32)
+    plain = isinstance(dtype, np.dtype) and dtype.kind == "f" and dtype.itemsize >= 4
+    return dtype if plain else np.dtype(np.float32)
 
 
 def _matrix(
@@ -170,7 +178,7 @@ def _sparsity(
     # A sum of a few terms, each as accurate as a product of the engine's.
     accuracy = min(1e3 * eps**power, 0.05)
     passed = matrix.operator, matrix.pattern, matrix.choice, matrix.layout
-    return PlanSparsity(*passed, evaluate, product, accuracy)
+    return PlanSparsity(*passed, evaluate, product, accuracy, exact=power == 1.0)
 
 
 def _eps(dtype: Any) -> float:
@@ -189,7 +197,7 @@ def _by_passes(
     """Compute entries by passes through the engine's primitives."""
     chunk = partial(_chunk, backend, dense)
     layout = matrix.layout
-    how = (matrix.program, chunk, layout.dtype, directions)
+    how = (matrix.program, chunk, backend.memory is not None, layout.dtype, directions)
     plain, full = Passes(dense, problem, occasion, *how).evaluations()
     finished = _finishing(layout)
 
@@ -270,20 +278,28 @@ def _compressed(
     (rows, columns), program, layout = matrix.choice.colors, matrix.program, matrix.layout
     if rows is not None or not program.is_direct or layout.template is None:
         return None
-    chunk = None
-    if backend.chunk_size or backend.memory:
+    chunk, lean = None, backend.memory is not None
+    if backend.chunk_size or lean:
         chunk = _chunk(backend, dense, directions(value=False)[0])
     counts = matrix.choice.counts.columns
-    job = Compression(columns, counts, program.passes, program.places, chunk, layout.dtype)
+    how = (chunk, lean, layout.dtype)
+    job = Compression(columns, counts, program.passes, program.places, *how)
     made = build(dense.arrays, problem, job)
     return None if made is None else _sparse_result(dense, matrix, problem, made)
 
 
+def _pushed(dense: Engine, problem: Problem, args: tuple[Any, ...], t: Any) -> Any:
+    """Multiply with a tangent by the primitive."""
+    assert dense.pushforward is not None, "it compresses pushforwards"
+    x, *contexts = args
+    at = dense.pushforward(dense.arrays, problem, value=False)
+    return at(x, *contexts)(t.astype(problem.x.dtype).reshape(problem.x.shape))[1]
+
+
 def _sparse_result(dense: Engine, matrix: _Matrix, problem: Problem, made: Compiled) -> Compiled:
     """Let compiled code that fills entries fill those of a matrix."""
-    layout, product = matrix.layout, made.product
-    fill, bind = made.fill, made.bind
-    assert product is not None, "compressed code has a product"
+    layout, fill, bind = matrix.layout, made.fill, made.bind
+    product = made.product or partial(_pushed, dense, problem)
 
     def filled(*args: Any) -> bool:
         *given, out = args

@@ -69,7 +69,8 @@ class Part:
         """Compute what the passes tell, and put it in its places; return the lower orders."""
         told = self.run(*args)
         entries = slice(None) if self.entries is None else self.entries
-        if not (data.dtype in _COMPILED and data.flags.c_contiguous):
+        compiled = data.dtype in _COMPILED and told.results.dtype in _COMPILED
+        if not (compiled and data.flags.c_contiguous):
             data[entries] = told.results[self.flat]
         elif self.entries is None:
             decompression.read_all(told.results, self.flat, data)
@@ -130,6 +131,7 @@ class Passes:
         occasion: the examples.
         program: how entries follow from results.
         chunk: ``direction -> how many passes go through at once``, at most.
+        lean: keep no seeds between calls.
         dtype: of the entries.
         directions: ``value=... -> directions``, with the lower orders or without.
     """
@@ -139,6 +141,7 @@ class Passes:
     occasion: Occasion
     program: Program
     chunk: Callable[[Direction], int]
+    lean: bool
     dtype: Any
     directions: Callable[..., Sequence[Direction]]
 
@@ -153,6 +156,8 @@ class Passes:
     def _is_fixable(self, direction: Direction) -> bool:
         """Tell whether all seeds at once can be constants of compiled code."""
         total, entries = max(direction.count, 1), direction.colors.size
+        if self.lean:
+            return False
         small = total * entries <= self.engine.arrays.fixed_seeds
         return small and self.chunk(direction) >= total and self._widths(direction) is None
 
@@ -174,7 +179,7 @@ class Passes:
 
     def _chunked(self, directions: Sequence[Direction]) -> Evaluation:
         """Cut the passes of each direction into chunks of one width, compiled once."""
-        parts, products, begin, constant = [], [], 0, self.engine.arrays.constant
+        parts, products, begin = [], [], 0
         for direction in directions:
             total = max(direction.count, 1)
             most = min(total, self.chunk(direction))
@@ -182,11 +187,21 @@ class Passes:
             run = self._compiled(direction, width, None)
             products.append(self._product(direction, run, width))
             for start in range(0, total, width):
-                seeds = constant(_seeds(direction, start, width), direction.like)
-                here = _with_seeds(run, seeds)
+                here = _with_seeds(run, self._held_seeds(direction, start, width))
                 parts.append(self._part(direction, here, begin + start, width))
             begin += direction.count
         return Evaluation(tuple(parts), self.program, self.dtype, products[0])
+
+    def _held_seeds(self, direction: Direction, start: int, width: int) -> Callable[[], Any]:
+        """Get what returns the seeds of a chunk: kept, or laid down anew in lean memory."""
+
+        def make() -> Any:
+            return self.engine.arrays.constant(_seeds(direction, start, width), direction.like)
+
+        if self.lean:
+            return make
+        kept = make()
+        return lambda: kept
 
     def _compiled(self, direction: Direction, width: int, fixed: Any) -> Callable[..., Any]:
         """Compile ``(x, *contexts, seeds) -> ((lower orders, weights), results)``.
@@ -255,8 +270,8 @@ def _seeds(direction: Direction, start: int, width: int) -> Any:
     return seeds.reshape(width, *like.shape)
 
 
-def _with_seeds(run: Callable[..., Any], seeds: Any) -> Callable[..., Any]:
-    return lambda *args: run(*args, seeds)
+def _with_seeds(run: Callable[..., Any], seeds: Callable[[], Any]) -> Callable[..., Any]:
+    return lambda *args: run(*args, seeds())
 
 
 def narrow(indices: Any) -> Any:

@@ -9,7 +9,7 @@ import numpy as np
 from difint.sparse import orders
 from difint.sparse.bicoloring import COLORED, Bicoloring, arranged, total
 from difint.sparse.graphs import without_diagonal
-from difint.sparse.improving import improve
+from difint.sparse.improving import grouped, improve
 from difint.sparse.neutral import drop_unneeded, renumbered
 from difint.sparse.partial_distance2 import color_members
 from difint.sparse.pattern import Pattern
@@ -17,13 +17,18 @@ from difint.sparse.pattern import Pattern
 Order = tuple[str, ...] | None
 Sides = tuple[Any, Any]
 
-# The orders of the default. Those that are chosen by dynamic degrees are cheap on a graph.
+# The orders of the default, the first of which are the best on their own. Orders of the graph in
+# which columns with a common row are neighbors serve other colorings too.
 ONE_SIDED = ("natural", "largest_first", "smallest_last", "incidence_degree")
 SYMMETRIC = ("natural", "smallest_last", "incidence_degree", "largest_first", "random")
-BIDIRECTIONAL = ("natural", "largest_first", "random")
+BIDIRECTIONAL = ("incidence_degree", "natural", "largest_first", "random")
+DISTANCE_2 = ("smallest_last", "largest_first", "incidence_degree")
 
 PROMISING = 4
 """Of the ways to choose neutral vertices, so many are tried with the further orders."""
+
+IMPROVED = 3
+"""Of the colorings found, so many are improved on."""
 
 
 def count(colors: Any) -> int:
@@ -63,10 +68,12 @@ def _one_sided(
         best = min(best, colored(ordered.order(name))[0], key=count)
     if order is None:
         best = improve(best, lambda sequence, _: colored(sequence)[0], count, bound)
-    if postprocessing:
-        best[np.diff(vertices[0]) == 0] = -1
-        best = renumbered(best)[0]
-    return best
+    return _without_empty(best, vertices) if postprocessing else best
+
+
+def _without_empty(colors: Any, vertices: Sides) -> Any:
+    """Take the colors of vertices without entries away."""
+    return renumbered(np.where(np.diff(vertices[0]) > 0, colors, -1))[0]
 
 
 def symmetric(
@@ -75,10 +82,9 @@ def symmetric(
     """Color the columns of a symmetric pattern."""
     graph = without_diagonal(pattern.indptr, pattern.indices)
     diagonal = np.diff(pattern.indptr) > np.diff(graph[0])
+    color: Any = COLORED[decompression]
 
-    color = COLORED[decompression]
-
-    def colored(sequence: Any, most: int) -> Any:
+    def colored(sequence: Any, most: int = pattern.shape[1]) -> Any:
         colors, done = color(sequence, *graph, 0, most)
         return colors if done else None
 
@@ -87,54 +93,74 @@ def symmetric(
         drop_unneeded(kept, *graph, diagonal)
         return renumbered(kept)[0]
 
-    counted = (lambda colors: count(finished(colors))) if postprocessing else count
-    best = None
-    for name in order or SYMMETRIC:
-        most = pattern.shape[1] if best is None else count(best)
-        attempt = colored(orders.of_graph(name, seed, graph), most)
-        if attempt is not None and (best is None or counted(attempt) < counted(best)):
-            best = attempt
-    if order is None:
-        best = improve(best, colored, counted, 2)
+    def counted(colors: Any) -> int:
+        return count(finished(colors) if postprocessing else colors)
+
+    found = [colored(orders.of_graph(name, seed, graph)) for name in order or SYMMETRIC[:1]]
+    if order is None and counted(found[0]) > 2:
+        sides = (pattern.indptr, pattern.indices)
+        sequences = [orders.of_graph(name, seed, graph) for name in SYMMETRIC[1:]]
+        sequences += _of_distance_2(sides, sides, columns(pattern, None, seed))
+        found = sorted([*found, *map(colored, sequences)], key=counted)
+        found[:IMPROVED] = [improve(one, colored, counted, 2) for one in found[:IMPROVED]]
+    best = min(found, key=counted)
     return finished(best) if postprocessing else best
+
+
+def _of_distance_2(vertices: Sides, groups: Sides, colors: Any) -> list[Any]:
+    """Order vertices by the graph in which members of a group are neighbors."""
+    ordered = orders.GroupOrders((*vertices, *groups), 0)
+    # Without that graph, which dense rows or columns make too large, these stand for the orders.
+    names = DISTANCE_2 if ordered.neighbors is not None else ("natural",) * len(DISTANCE_2)
+    sequences = [ordered.order(name) for name in names]
+    falling = np.arange(count(colors) - 1, -1, -1, dtype=np.int32)
+    return [*sequences, grouped(colors, falling)]
 
 
 def bidirectional(pattern: Pattern, decompression: str, order: Order, seed: int) -> Sides:
     """Color rows and columns together, or one side alone where that takes no more colors."""
-    sides = _sides(pattern)
-    alone = _alone(pattern, sides, order, seed)
-    graph, names = Bicoloring(*sides, decompression), order or BIDIRECTIONAL
-    sequences = [orders.of_graph(name, seed, graph.graph) for name in names]
-    # Where few colors suffice, an attempt that needs many would cost their number a vertex.
-    most = min(256, total(alone))
-    found = _attempts(graph, sequences, most)
-    while not found and most < total(alone):
-        most = min(8 * most, total(alone))
-        found = _attempts(graph, sequences, most)
+    of_columns, of_rows = _sides(pattern)
+    by_rows = _one_sided(of_rows, of_columns, order, seed, False)
+    by_columns = _one_sided(of_columns, of_rows, order, seed, False)
+    graph = Bicoloring(of_columns, of_rows, decompression)
+    sequences = [orders.of_graph(name, seed, graph.graph) for name in order or BIDIRECTIONAL]
     if order is None:
-        found[:3] = [improve(one, graph.colored, graph.count, 2) for one in found[:3]]
-    best = min(map(graph.sides, found), key=total, default=alone)
-    return best if total(best) < total(alone) else alone
+        of_both = zip(
+            _of_distance_2(of_columns, of_rows, by_columns),
+            _of_distance_2(of_rows, of_columns, by_rows),
+            strict=True,
+        )
+        sequences += [np.concatenate([one, graph.split + other]) for one, other in of_both]
+    alone = min(count(by_columns), count(by_rows))
+    found = _attempts(graph, sequences, alone)
+    if order is None:
+        found[:IMPROVED] = [improve(one, graph.colored, graph.count, 2) for one in found[:IMPROVED]]
+    best = min(map(graph.sides, found), key=total, default=None)
+    if best is not None and total(best) < alone:
+        return best
+    nothing = tuple(np.full(size, -1, np.int32) for size in pattern.shape)
+    if count(by_columns) == alone:
+        return nothing[0], _without_empty(by_columns, of_columns)
+    return _without_empty(by_rows, of_rows), nothing[1]
 
 
-def _attempts(graph: Bicoloring, sequences: list[Any], most: int) -> list[Any]:
-    """Color with fewer than about ``most`` colors in several ways, the best first."""
-    covers, found = graph.covers(most), list[Any]()
-    for sequence in sequences:
-        for cover in covers:
-            colors = graph.colored(arranged(sequence, cover), most)
-            if colors is not None:
-                found.append((graph.count(colors), len(found), colors, cover))
-                most = min(most, found[-1][0])
-        found.sort(key=lambda one: one[:2])
-        covers = [one[3] for one in found[:PROMISING]]
+def _attempts(graph: Bicoloring, sequences: list[Any], alone: int) -> list[Any]:
+    """Color with fewer than about ``alone`` colors in several ways, the best first.
+
+    Many colors cost much time, so that few are tried first.
+    """
+    most, found = min(256, alone), list[Any]()
+    while not found:
+        covers, least = graph.covers(most), most
+        for sequence in sequences:
+            for cover in covers:
+                colors = graph.colored(arranged(sequence, cover), least)
+                if colors is not None:
+                    found.append((graph.count(colors), len(found), colors, cover))
+                    least = min(least, found[-1][0])
+            found.sort(key=lambda one: one[:2])
+            covers = [one[3] for one in found[:PROMISING]] or covers
+        if most >= alone:
+            break
+        most = min(8 * most, alone)
     return [one[2] for one in found]
-
-
-def _alone(pattern: Pattern, sides: tuple[Sides, Sides], order: Order, seed: int) -> Sides:
-    """Color rows or columns alone, whichever takes fewer colors."""
-    rows_alone = _one_sided(*sides[::-1], order, seed, True)
-    columns_alone = _one_sided(*sides, order, seed, True)
-    if count(columns_alone) <= count(rows_alone):
-        return np.full(pattern.shape[0], -1, np.int32), columns_alone
-    return rows_alone, np.full(pattern.shape[1], -1, np.int32)

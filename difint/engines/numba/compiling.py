@@ -209,7 +209,8 @@ def callable_of(
     nothing = [np.empty((0,) * len(shape), dtype) for shape, dtype in results[:-1]]
     lead, flat, make = len(door.inputs), function.flat, makers[-1]
     hidden = () if state is None else (state.address,)
-    fill = partial(entry, *nothing, *hidden)
+    fill = _Fill(entry, *nothing, *hidden)
+    fill.kept = state
     export = None
     if exported is not None:
         export = NumbaExport(exported, door, function.contexts, {}, state)
@@ -217,7 +218,8 @@ def callable_of(
     def run(lower: list[Any], args: tuple[Any, ...], out: Any) -> None:
         inputs = [np.stack(arg) if isinstance(arg, tuple) else arg for arg in args[:lead]]
         inputs = [np.asarray(arg, arg.dtype.newbyteorder("="), order="C") for arg in inputs]
-        if not entry(*lower, *hidden, *_shaped(inputs, door), *flat(args[lead:]), out):
+        own = () if state is None else (state.address,)  # so that it lives as long as this function
+        if not entry(*lower, *own, *_shaped(inputs, door), *flat(args[lead:]), out):
             _refuse_shapes(door)
 
     def kernel(*args: Any) -> Any:
@@ -240,12 +242,31 @@ def callable_of(
         run(lower, args, out)
         return (*lower, out if batch is None else tuple(out))
 
+    def into(args: tuple[Any, ...], target: Any, whole: bool) -> tuple[Any, ...]:
+        lower = [make() for make in makers[:-1]] if whole else nothing
+        direct = target.flags.c_contiguous and target.dtype.isnative
+        out = target if direct else make()
+        run(lower, args, out)
+        if not direct:
+            target[...] = out
+        return tuple(lower) if whole else ()
+
     if batch is not None:
         return Compiled(batched, full, None, None, export, route)
     plain = all(context.structure is None for context in function.contexts)
     bind = binder(door, at, hidden, state)
-    told = {"product": product}
-    return Compiled(kernel, full, fill if plain else None, bind, export, route, **told)
+    filling = fill if plain else None
+    return Compiled(kernel, full, filling, bind, export, route, into=into, product=product)
+
+
+class _Fill(partial[Any]):
+    """A compiled entry with its first arguments, which keeps the memory behind them.
+
+    Attributes:
+        kept: what holds that memory.
+    """
+
+    kept: Any
 
 
 def _refuse_shapes(door: Door) -> None:

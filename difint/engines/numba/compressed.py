@@ -7,8 +7,9 @@ entries from the partials of what it returns, through indices that were computed
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 from numba import config, njit, prange
@@ -17,7 +18,14 @@ from numba.np.numpy_support import as_dtype, from_dtype
 
 from difint.engine import Arrays, Compiled, Compression
 from difint.engines.numba.access import primal
-from difint.engines.numba.buffers import as_floats, set_value, vector_at, zero_of
+from difint.engines.numba.buffers import (
+    as_floats,
+    lifted,
+    set_value,
+    unit_at,
+    vector_at,
+    zero_of,
+)
 from difint.engines.numba.chunks import lanes
 from difint.engines.numba.compiling import callable_of, function_of, in_turns
 from difint.engines.numba.dual import Dual
@@ -27,7 +35,15 @@ from difint.engines.numba.kernels import ANOTHER_SIZE, Shape
 from difint.engines.numba.lowering import DualFunction
 from difint.engines.numba.memory import binder
 from difint.engines.numba.pipeline import PART
-from difint.engines.numba.workspace import ENTRIES, FLAT, STARTS, State, slot, within_workspace
+from difint.engines.numba.workspace import (
+    COLORS,
+    ENTRIES,
+    FLAT,
+    STARTS,
+    State,
+    slot,
+    within_workspace,
+)
 from difint.problem import Problem
 
 _STATE = Place("state", types.intp, None)
@@ -42,16 +58,58 @@ def jacobian(arrays: Arrays, problem: Problem, job: Compression) -> Compiled | N
     shape = _shape(problem, function, job)
     chunks = -(-max(job.count, 1) // shape.chunk)
     size = int(job.passes.size)
-    key = "compressed", shape, chunks, size, problem.y.dtype
+    plan = _Plan(shape, chunks, function.backend.parallel and chunks > 1, job.lean and chunks > 1)
+    key = "compressed", plan, size, problem.y.dtype
     if key not in function.kernels:
-        function.kernels[key] = _compiled(problem, function, shape, chunks, size)
+        function.kernels[key] = _compiled(problem, function, plan, size)
     door, entry, at = function.kernels[key]
-    state = _state(shape, chunks, job.colors, job.passes, job.rows, function)
-    product = partial(_product, shape, chunks, function, door, at)
+    state = _state(plan, job)
+    # Seeds that a call lays down itself are ones.
+    product = None if plan.held < chunks else partial(_product, plan, door, at)
     route = f"duals × {chunks}"
     return callable_of(
         door, (entry, at), function, None, route, state, product, exported="jacobian"
     )
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What the sweep is compiled for.
+
+    Attributes:
+        shape: sizes and types.
+        chunks: how many chunks of colors there are.
+        parallel: they go through in several threads.
+        lean: they take turns in the memory of one.
+    """
+
+    shape: Shape
+    chunks: int
+    parallel: bool
+    lean: bool
+
+    @property
+    def x_bytes(self) -> int:
+        """The bytes of the duals of ``x`` in a chunk."""
+        dual = self.shape.dual
+        return self.shape.n * dual.width * int(dual.float.bitwidth) // 8
+
+    @property
+    def y_bytes(self) -> int:
+        """The bytes of the duals of ``y`` in a chunk, where ``f`` fills them."""
+        dual = self.shape.y_dual
+        return self.shape.m * dual.width * int(dual.float.bitwidth) // 8 * self.shape.in_place
+
+    @property
+    def held(self) -> int:
+        """How many chunks have duals of ``x`` of their own."""
+        return 1 if self.lean and not self.parallel else self.chunks
+
+    @property
+    def rest(self) -> int:
+        """The bytes of a workspace besides the duals of ``x``."""
+        return self.y_bytes * (self.chunks if self.parallel else 1)
 
 
 def _shape(problem: Problem, function: DualFunction, job: Compression) -> Shape:
@@ -70,31 +128,32 @@ def _usual(ty: Any) -> int:
 
 
 def _compiled(
-    problem: Problem, function: DualFunction, shape: Shape, chunks: int, size: int
+    problem: Problem, function: DualFunction, plan: _Plan, size: int
 ) -> tuple[Door, Any, Any]:
-    backend = function.backend
-    fresh = freshener(function.contexts, zero_of(shape.dual))
-    parallel = backend.parallel and chunks > 1
-    sweep = _sweep(shape, function.call, fresh, chunks, parallel=parallel)
-    core = _core(sweep, chunks, parallel=parallel, fastmath=backend.fastmath)
-    key = function.digest.shared("compressed", shape, chunks, size, problem.y.dtype, parallel)
+    fresh = freshener(function.contexts, zero_of(plan.shape.dual))
+    sweep = _sweep(plan, function.call, fresh)
+    core = _core(sweep, plan, fastmath=function.backend.fastmath)
+    key = function.digest.shared("compressed", plan, size, problem.y.dtype)
     x, y = problem.x, problem.y
     inputs = (input_place("x", np.empty(x.shape, x.dtype)),)
     out, lower = result_place("out", (size,), y.dtype), result_place("lower0", y.shape, y.dtype)
-    door = Door(core, chunks, inputs, function.leaves, out, (lower,), key, (_STATE,))
+    door = Door(core, plan.chunks, inputs, function.leaves, out, (lower,), key, (_STATE,))
     return door, in_turns(door, function, door.for_python()), in_turns(
         door, function, door.for_memory()
     )
 
 
-def _sweep(shape: Shape, call: Any, fresh: Any, chunks: int, *, parallel: bool) -> Any:
+def _sweep(plan: _Plan, call: Any, fresh: Any) -> Any:
     """Make ``sweep(x, state, leaves, out, lower, first, last, work)``."""
+    shape, chunks = plan.shape, plan.chunks
     n, m, filled = shape.n, shape.m, shape.m if shape.in_place else 0
-    x_size, y_size = _bytes(shape)
-    behind = chunks * x_size
-    y_step = y_size if parallel else 0
+    lean, chunk, zero = plan.held < chunks, shape.chunk, zero_of(shape.dual)
+    x_step = 0 if lean else plan.x_bytes
+    y_step = plan.y_bytes if plan.parallel else 0
+    behind = plan.held * plan.x_bytes
     duals_at, y_at = vector_at(shape.dual), vector_at(shape.y_dual)
     indices_at, starts_at = vector_at(types.uint32), vector_at(types.int64)
+    colors_at = vector_at(types.int32)
 
     def sweep(
         x: Any, state: Any, leaves: Any, out: Any, lower: Any, first: Any, last: Any, work: Any
@@ -102,11 +161,16 @@ def _sweep(shape: Shape, call: Any, fresh: Any, chunks: int, *, parallel: bool) 
         arguments, starts = fresh(leaves), starts_at(slot(state, STARTS), chunks + 1)
         flat = indices_at(slot(state, FLAT), starts[chunks])
         entries = indices_at(slot(state, ENTRIES), starts[chunks])
+        colors = colors_at(slot(state, COLORS), n)
         for c in range(first, last):
-            duals = duals_at(work + c * x_size, n)
+            duals = duals_at(work + c * x_step, n)
             y = y_at(work + behind + c * y_step, filled)
-            for i in range(n):
-                set_value(duals, i, x[i])
+            if lean:
+                for i in range(n):
+                    duals[i] = unit_at(lifted(x[i], zero()), colors[i] - c * chunk)
+            else:
+                for i in range(n):
+                    set_value(duals, i, x[i])
             row = as_vector(call(duals, y, arguments), duals)
             if len(row) != m:
                 raise ValueError(ANOTHER_SIZE)
@@ -124,18 +188,11 @@ def _sweep(shape: Shape, call: Any, fresh: Any, chunks: int, *, parallel: bool) 
     return sweep
 
 
-def _bytes(shape: Shape) -> tuple[int, int]:
-    """Get the bytes of the duals of ``x`` in a chunk, and of those of ``y`` that are filled."""
-    x = shape.n * shape.dual.width * shape.dual.float.bitwidth // 8
-    y = shape.m * shape.y_dual.width * shape.y_dual.float.bitwidth // 8
-    return x, y if shape.in_place else 0
-
-
-def _core(sweep: Callable[..., Any], chunks: int, *, parallel: bool, fastmath: Any) -> Any:
+def _core(sweep: Callable[..., Any], plan: _Plan, *, fastmath: Any) -> Any:
     """Compile ``core(x, state, leaves, out, lower, 0, chunks)``, in one thread or several."""
     run = njit(**PART, fastmath=fastmath)(sweep)
-    if parallel:
-        parts, one = min(config.NUMBA_NUM_THREADS, chunks), run
+    if plan.parallel:
+        parts, one = min(config.NUMBA_NUM_THREADS, plan.chunks), run
 
         def shared(
             x: Any, state: Any, leaves: Any, out: Any, lower: Any, first: Any, last: Any, work: Any
@@ -155,49 +212,37 @@ def _core(sweep: Callable[..., Any], chunks: int, *, parallel: bool, fastmath: A
     return njit(**PART)(core)
 
 
-def _state(
-    shape: Shape, chunks: int, colors: Any, passes: Any, rows: Any, function: DualFunction
-) -> State:
+def _state(plan: _Plan, job: Compression) -> State:
     """Lay down seeds, and the places of entries, chunk after chunk."""
-    weights = np.ones(shape.n)
-    chunk_of, within = np.divmod(passes, shape.chunk)
+    chunk = plan.shape.chunk
+    chunk_of, within = np.divmod(job.passes, chunk)
     order = np.argsort(chunk_of, kind="stable")
-    starts = np.searchsorted(chunk_of[order], np.arange(chunks + 1)).astype(np.int64)
-    flat = rows.astype(np.int64) * (shape.chunk + 1) + 1 + within
-    seeds = _seeds(shape, chunks, colors, weights)
-    places = (flat[order].astype(np.uint32), order.astype(np.uint32), starts)
-    return State(*places, seeds, _rest(shape, chunks, function))
+    starts = np.searchsorted(chunk_of[order], np.arange(plan.chunks + 1)).astype(np.int64)
+    flat = job.rows.astype(np.int64) * (chunk + 1) + 1 + within
+    seeds = _seeds(plan, job.colors, np.ones(plan.shape.n))
+    colors = np.array(job.colors, np.int32)
+    places = (flat[order].astype(np.uint32), order.astype(np.uint32), starts, colors)
+    return State(*places, seeds, plan.rest)
 
 
-def _rest(shape: Shape, chunks: int, function: DualFunction) -> int:
-    return _bytes(shape)[1] * (chunks if function.backend.parallel else 1)
-
-
-def _seeds(shape: Shape, chunks: int, colors: Any, weights: Any) -> Any:
-    seeds = np.zeros((chunks, shape.n, shape.chunk + 1), as_dtype(shape.dual.float))
-    columns = np.flatnonzero(colors >= 0)
+def _seeds(plan: _Plan, colors: Any, weights: Any) -> Any:
+    shape = plan.shape
+    seeds = np.zeros((plan.held, shape.n, shape.chunk + 1), as_dtype(shape.dual.float))
+    columns = np.flatnonzero((colors >= 0) & (colors < plan.held * shape.chunk))
     chunk, within = np.divmod(colors[columns], shape.chunk)
     seeds[chunk, columns, 1 + within] = weights[columns]
     return seeds
 
 
-def _product(
-    shape: Shape,
-    chunks: int,
-    function: DualFunction,
-    door: Door,
-    at: Any,
-    args: tuple[Any, ...],
-    t: Any,
-) -> Any:
+def _product(plan: _Plan, door: Door, at: Any, args: tuple[Any, ...], t: Any) -> Any:
     """Multiply with any tangent through the same code: it is the seed of the first partial."""
-    one_color = np.zeros(shape.n, np.int32)
+    shape = plan.shape
     flat = np.arange(shape.m, dtype=np.uint32) * np.uint32(shape.chunk + 1) + np.uint32(1)
-    starts = np.full(chunks + 1, shape.m, np.int64)
+    starts = np.full(plan.chunks + 1, shape.m, np.int64)
     starts[0] = 0
-    seeds = _seeds(shape, chunks, one_color, t)
-    entries = np.arange(shape.m, dtype=np.uint32)
-    state = State(flat, entries, starts, seeds, _rest(shape, chunks, function))
+    one_color = np.zeros(shape.n, np.int32)
+    places = (flat, np.arange(shape.m, dtype=np.uint32), starts, one_color)
+    state = State(*places, _seeds(plan, one_color, t), plan.rest)
     out = np.zeros(shape.m, as_dtype(door.out.ty.dtype))
     inputs = [np.ascontiguousarray(args[0], as_dtype(door.inputs[0].ty.dtype))]
     step = binder(door, at, (state.address,), state)((*inputs, *args[1:]), out)

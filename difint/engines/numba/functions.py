@@ -43,11 +43,14 @@ _ALSO: dict[str, tuple[Callable[..., Any], ...]] = {
     "rad2deg": (np.degrees,),
 }
 
-_PRIMAL = (
+PRIMAL = (
     *(math.floor, math.ceil, math.trunc, int, round, bool),
     *(math.isnan, math.isinf, math.isfinite, np.isnan, np.isinf, np.isfinite, np.signbit),
 )
 """Functions to integers and truth values, which have no derivative."""
+
+OPERATORS = (*ARITHMETIC, operator.neg, operator.pos)
+"""What is emitted without a call."""
 
 _OPERATIONS: dict[str, Callable[..., Any]] = {
     **{name: op for op, name in ARITHMETIC.items()},
@@ -69,7 +72,7 @@ def overloading(function: Callable[..., Any], **options: Any) -> Callable[..., A
 def names_of(name: str) -> tuple[Callable[..., Any], ...]:
     """List what users call a function of the table by."""
     in_math = getattr(math, _SHORT.get(name, name), None)
-    rounds = in_math in _PRIMAL
+    rounds = in_math in PRIMAL
     found = (getattr(np, name, None), None if rounds else in_math)
     return (*(one for one in found if one is not None), *_ALSO.get(name, ()))
 
@@ -89,18 +92,18 @@ def _compute(name: str) -> Callable[..., Any]:
     if name in _OPERATIONS:
         return _OPERATIONS[name]
     of_math = getattr(math, _SHORT.get(name, name), None)
-    lacking = None, math.cbrt, math.exp2, math.fmod, *_PRIMAL
+    lacking = None, math.cbrt, math.exp2, math.fmod, *PRIMAL
     return getattr(np, name) if of_math in lacking else of_math
 
 
 @cache
-def _differentiated(name: str, which: tuple[int, ...], depth: int) -> Callable[..., Any]:
+def differentiated(name: str, which: tuple[int, ...], depth: int) -> Callable[..., Any]:
     """Compile ``(arguments) -> (y, partial derivatives by some of them)``.
 
     Each depth of nesting has a function of its own: Numba takes a function that is called while
     it is compiled, though for other types, for a recursion.
     """
-    env = {**_COMPUTE, **CONSTANTS, **_HELPERS}
+    env = {**COMPUTE, **CONSTANTS, **_HELPERS}
     names = ", ".join(arguments(name))
     results = ", ".join(RULES[name][i] for i in which)
     source = f"def rule({names}):\n    y = {name}({names})\n    return y, {results}\n"
@@ -112,7 +115,7 @@ def _depth(x: Any) -> int:
 
 
 def _unary(name: str) -> Callable[..., Any]:
-    compute = _COMPUTE[name]
+    compute = COMPUTE[name]
 
     def step(x: Any) -> Any:
         return constant(compute(value(x)), x)
@@ -122,7 +125,7 @@ def _unary(name: str) -> Callable[..., Any]:
             return None
         if name in STEPS:
             return step
-        rule = _differentiated(name, (0,), _depth(x))
+        rule = differentiated(name, (0,), _depth(x))
 
         def smooth(x: Any) -> Any:
             y, c = rule(value(x))
@@ -142,14 +145,14 @@ def _binary(name: str) -> Callable[..., Any]:
             return None
         duals = isinstance(a, Dual), isinstance(b, Dual)
         if all(duals) and a != b:
-            return _widened(_COMPUTE[name])
+            return _widened(COMPUTE[name])
         return forms[duals](name, _depth(dual))
 
     return choose
 
 
 def _of_both(name: str, depth: int) -> Callable[..., Any]:
-    rule = _differentiated(name, (0, 1), depth)
+    rule = differentiated(name, (0, 1), depth)
 
     def of_both(a: Any, b: Any) -> Any:
         y, c, d = rule(value(a), value(b))
@@ -159,7 +162,7 @@ def _of_both(name: str, depth: int) -> Callable[..., Any]:
 
 
 def _of_first(name: str, depth: int) -> Callable[..., Any]:
-    rule = _differentiated(name, (0,), depth)
+    rule = differentiated(name, (0,), depth)
 
     def of_first(a: Any, b: Any) -> Any:
         y, c = rule(value(a), b)
@@ -169,7 +172,7 @@ def _of_first(name: str, depth: int) -> Callable[..., Any]:
 
 
 def _of_second(name: str, depth: int) -> Callable[..., Any]:
-    rule = _differentiated(name, (1,), depth)
+    rule = differentiated(name, (1,), depth)
 
     def of_second(a: Any, b: Any) -> Any:
         y, d = rule(a, value(b))
@@ -179,12 +182,12 @@ def _of_second(name: str, depth: int) -> Callable[..., Any]:
 
 
 def _step(name: str, depth: int) -> Callable[..., Any]:
-    compute = _COMPUTE[name]
+    compute = COMPUTE[name]
     return lambda a, b: constant(compute(primal(a), primal(b)), a)
 
 
 def _step_of_second(name: str, depth: int) -> Callable[..., Any]:
-    compute = _COMPUTE[name]
+    compute = COMPUTE[name]
     return lambda a, b: constant(compute(a, primal(b)), b)
 
 
@@ -197,7 +200,7 @@ def _widened(function: Callable[..., Any]) -> Callable[..., Any]:
     return lambda a, b: function(a + 0 * b, b + 0 * a)
 
 
-_COMPUTE: dict[str, Callable[..., Any]] = {name: _compute(name) for name in RULES}
+COMPUTE: dict[str, Callable[..., Any]] = {name: _compute(name) for name in RULES}
 
 
 def _of_primal(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -217,7 +220,7 @@ def _smaller(a: Any, b: Any) -> Any:
 
 
 def _install() -> None:
-    for function in _PRIMAL:
+    for function in PRIMAL:
         overloading(function)(_of_primal(function))
     for same in (float, np.real, np.conjugate):
         overloading(same)(_identity)
@@ -226,7 +229,7 @@ def _install() -> None:
     for name in RULES:
         make = _unary(name) if len(RULES[name]) == 1 else _binary(name)
         for function in names_of(name):
-            if function not in ARITHMETIC and function not in (operator.neg, operator.pos):
+            if function not in OPERATORS:
                 overloading(function)(make)
 
 

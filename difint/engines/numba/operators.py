@@ -27,7 +27,7 @@ _IN_PLACE = {
     operator.itruediv: "divide",
 }
 
-_COMPARISONS = {
+COMPARISONS = {
     operator.lt: "<",
     operator.le: "<=",
     operator.gt: ">",
@@ -108,7 +108,7 @@ def _emit_positive(context: Any, builder: Any, sig: Any, args: Any) -> Any:
 
 for _op, _name in (ARITHMETIC | _IN_PLACE).items():
     _install(_op, _Template, _emit_arithmetic(_name), _FORMS)
-for _op, _name in _COMPARISONS.items():
+for _op, _name in COMPARISONS.items():
     _install(_op, _Comparison, _emit_comparison(_name), _FORMS)
 _install(operator.neg, _Template, _emit_negative, ((Dual,),))
 _install(operator.pos, _Template, _emit_positive, ((Dual,),))

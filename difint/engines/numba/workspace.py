@@ -15,7 +15,7 @@ from numba.extending import intrinsic
 
 _I64 = ir.IntType(64)
 
-FLAT, ENTRIES, STARTS, POOL, SEEDS, SEEDS_SIZE, SIZE = range(7)
+FLAT, ENTRIES, STARTS, COLORS, POOL, SEEDS, SEEDS_SIZE, SIZE = range(8)
 """What stands in the slots of a state, 8 bytes each: addresses and sizes in bytes."""
 
 
@@ -27,16 +27,19 @@ class State:
         flat: where entries stand in the floats of results, chunk after chunk; uint32.
         entries: which entries these are; uint32.
         starts: where each chunk starts in both, and the last one ends.
+        colors: the color of each column, for seeds that are laid down in each call; int32.
         seeds: what the memory of a workspace starts with: duals of ``x``, a row a chunk.
         rest: how many bytes a workspace has besides.
     """
 
     __slots__ = ("_kept", "address")
 
-    def __init__(self, flat: Any, entries: Any, starts: Any, seeds: Any, rest: int) -> None:
+    def __init__(
+        self, flat: Any, entries: Any, starts: Any, colors: Any, seeds: Any, rest: int
+    ) -> None:
         memory = np.zeros(seeds.nbytes + rest, np.uint8)
         memory[: seeds.nbytes] = seeds.reshape(-1).view(np.uint8)
-        arrays = [flat, entries, starts, memory]
+        arrays = [flat, entries, starts, colors, memory]
         addresses = [one.ctypes.data for one in arrays]
         block = [*addresses, memory.ctypes.data, seeds.nbytes, memory.nbytes]
         slots = np.array(block, np.int64)
