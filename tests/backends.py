@@ -70,6 +70,10 @@ LISTS: dict[str, Listing] = {
     "jax, varied": lambda: few(default_scenarios("jax", in_place=False, modifiers=JAX_MODIFIERS)),
     "jax, bare": lambda: default_scenarios("jax", in_place=False, modifiers=()),
     "jax, more": lambda: families("jax", modifiers=()),
+    "numpy, sparse": lambda: sparse_scenarios(modifiers=["constantify"]),
+    "jax, sparse": lambda: sparse_scenarios("jax", in_place=False, modifiers=["constantify"]),
+    "torch, sparse": lambda: sparse_scenarios("torch", modifiers=["constantify"]),
+    "numpy, empty": lambda: empty_scenarios(modifiers=()),
     "torch": lambda: default_scenarios("torch", modifiers=["batchify"]),
     "torch, varied": lambda: few(
         default_scenarios("torch", in_place=False, modifiers=(*MODIFIERS, "numpify"))
@@ -87,6 +91,13 @@ FD = di.AutoFiniteDiff
 JAX = di.AutoJax
 NUMBA = di.AutoNumba
 TORCH = di.AutoTorch
+SUBSTITUTION = di.GreedyColoring(decompression="substitution")
+
+
+def sparse(dense: di.Backend, **options: Any) -> di.Backend:
+    """Make a sparse backend that finds patterns by NaN: that takes all engines."""
+    return di.AutoSparse(dense, di.DenseSparsityDetector("nan"), **options)
+
 
 ROWS = (
     Row(FD(), ("numpy", "numpy, more", "numpy, float32", "jax, bare", "torch, few")),
@@ -111,6 +122,17 @@ ROWS = (
     Row(di.PrimitiveOnly(TORCH(), "forward"), ("torch, few",)),
     Row(di.PrimitiveOnly(TORCH(compile="eager"), "reverse"), ("torch, bare",)),
     Row(di.SecondOrder(TORCH("reverse"), TORCH("forward")), ("torch, bare",)),
+    Row(sparse(FD()), ("numpy, sparse", "numpy, bare", "numpy, empty")),
+    Row(sparse(FD("complex_step")), ("numpy, sparse",)),
+    Row(sparse(NUMBA()), ("numpy, sparse",)),
+    Row(sparse(JAX(), chunk_size=2), ("jax, sparse", "jax, bare")),
+    Row(sparse(JAX("reverse"), format="csc"), ("jax, sparse",)),
+    Row(sparse(di.MixedMode(JAX("forward"), JAX("reverse"))), ("jax, sparse",)),
+    Row(sparse(JAX(), coloring_algorithm=SUBSTITUTION), ("jax, sparse",)),
+    Row(sparse(JAX(), format="dense"), ("jax, sparse",)),
+    Row(sparse(TORCH()), ("torch, sparse",)),
+    Row(sparse(TORCH(compile="eager"), memory=200), ("torch, sparse",)),
+    Row(di.MixedMode(JAX("forward"), JAX("reverse")), ("jax, bare",)),
 )
 
 

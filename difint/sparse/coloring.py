@@ -180,8 +180,9 @@ def color_bidirectional(
     >>> import numpy as np
     >>> arrow = np.eye(4)
     >>> arrow[0] = arrow[:, 0] = 1
-    >>> color_bidirectional(Pattern.of(arrow))
-    (array([ 0, -1, -1, -1], dtype=int32), array([0, 1, 1, 1], dtype=int32))
+    >>> rows, columns = color_bidirectional(Pattern.of(arrow))
+    >>> int(rows.max() + 1), int(columns.max() + 1)
+    (1, 2)
     """
     where = "color_bidirectional"
     check_pattern(where, pattern)

@@ -11,10 +11,10 @@ import numpy as np
 
 from difint.checks import refuse_traced
 from difint.engine import Apply, Arrays, At, Compiled, Compression, Engine, Occasion
-from difint.kinds import describe
+from difint.kinds import Leaf, describe
 from difint.operators.hvp import HVP
 from difint.primitives import inner_engine
-from difint.problem import Problem
+from difint.problem import Form, Problem
 from difint.sparse import choosing
 from difint.sparse.choosing import Choice
 from difint.sparse.decompression import Program, program_of
@@ -49,6 +49,7 @@ class _Matrix(NamedTuple):
     choice: Choice
     layout: Layout
     program: Program
+    like: Any
 
 
 def _jacobian(
@@ -58,7 +59,7 @@ def _jacobian(
     _check_concrete(problem, arrays, occasion)
     pattern = _detector(backend).jacobian(dense, problem, occasion)
     choice = choosing.for_jacobian(dense, pattern, backend.coloring_algorithm)
-    matrix = _matrix(backend, "jacobian", pattern, choice, _numpy_dtype(problem.y_form))
+    matrix = _matrix(backend, "jacobian", pattern, choice, problem.y_form, problem.y)
     directions = partial(_first_order, dense, problem, choice)
     return _prepared(backend, dense, problem, occasion, matrix, directions)
 
@@ -70,7 +71,7 @@ def _hessian(
     _check_concrete(problem, arrays, occasion)
     pattern = _detector(backend).hessian(dense, problem, occasion)
     choice = choosing.for_hessian(dense, pattern, backend.coloring_algorithm)
-    matrix = _matrix(backend, "hessian", pattern, choice, _numpy_dtype(problem.x_form))
+    matrix = _matrix(backend, "hessian", pattern, choice, problem.x_form, problem.x)
     directions = partial(_second_order, dense, problem, choice)
     return _prepared(backend, dense, problem, occasion, matrix, directions)
 
@@ -86,7 +87,7 @@ def _check_concrete(problem: Problem, arrays: Arrays, occasion: Occasion) -> Non
         refuse_traced(problem.source.operator)
 
 
-def _numpy_dtype(form: Any) -> Any:
+def _numpy_dtype(form: Form) -> Any:
     """Get the type of entries: SciPy's sparse arrays hold none shorter than 32 bits."""
     dtype = form.leaves[0].numpy_dtype
     plain = isinstance(dtype, np.dtype) and dtype.kind == "f" and dtype.itemsize >= 4
@@ -94,15 +95,16 @@ def _numpy_dtype(form: Any) -> Any:
 
 
 def _matrix(
-    backend: AutoSparse, operator: str, pattern: Pattern, choice: Choice, dtype: Any
+    backend: AutoSparse, operator: str, pattern: Pattern, choice: Choice, form: Form, like: Any
 ) -> _Matrix:
+    """Lay a result out; its entries have the type of ``like``, a value of this form."""
     rows, columns = choice.colors
     format = backend.format or ("csr" if columns is None else "csc")
     triangle = backend.triangle if choice.symmetric else None
-    layout = layout_of(pattern, format, triangle, dtype)
+    layout = layout_of(pattern, format, triangle, _numpy_dtype(form))
     how = {"symmetric": choice.symmetric, "direct": choice.direct}
     program = program_of(pattern, layout.entries, columns, rows, **how)
-    return _Matrix(operator, pattern, choice, layout, program)
+    return _Matrix(operator, pattern, choice, layout, program, like)
 
 
 def _first_order(dense: Engine, problem: Problem, choice: Choice, *, value: bool) -> Any:
@@ -199,7 +201,7 @@ def _by_passes(
     layout = matrix.layout
     how = (matrix.program, chunk, backend.memory is not None, layout.dtype, directions)
     plain, full = Passes(dense, problem, occasion, *how).evaluations()
-    finished = _finishing(layout)
+    finished = _finishing(layout, dense.arrays, matrix.like)
 
     def kernel(*args: Any) -> Any:
         return finished(plain.fresh(args)[1])
@@ -217,15 +219,23 @@ def _by_passes(
     evaluate = partial(_second, plain.fresh)
     sparsity = _sparsity(dense, matrix, problem, evaluate, plain.product)
     written = None if layout.template is None else into
-    made = Compiled(kernel, full_kernel, None, None, None, _route(matrix), layout.form)
+    form = layout.form if written else _dense_form(dense.arrays, problem, matrix)
+    made = Compiled(kernel, full_kernel, None, None, None, _route(matrix), form)
     return replace(made, into=written, sparsity=sparsity)
+
+
+def _dense_form(arrays: Arrays, problem: Problem, matrix: _Matrix) -> Form:
+    """Make the form of a dense result: of the kind of ``x``, like that of the dense engine."""
+    x, y = problem.x_form.leaves[0], problem.y_form.leaves[0]
+    dtype = (y if matrix.operator == "jacobian" else x).numpy_dtype
+    return arrays.matrix(problem, Leaf(x.kind, matrix.pattern.shape, dtype, x.device))
 
 
 def _second(function: Callable[..., tuple[Any, Any]], *args: Any) -> Any:
     return function(*args)[1]
 
 
-def _finishing(layout: Layout) -> Callable[[Any], Any]:
+def _finishing(layout: Layout, arrays: Arrays, like: Any) -> Callable[[Any], Any]:
     """Get what a result of entries is in the engine's values: of a dense matrix, that matrix."""
     if layout.template is not None:
         return lambda data: data
@@ -235,7 +245,7 @@ def _finishing(layout: Layout) -> Callable[[Any], Any]:
     def dense(data: Any) -> Any:
         matrix = np.zeros(shape, data.dtype)
         matrix[rows, columns] = data
-        return matrix
+        return arrays.constant(matrix, like)
 
     return dense
 

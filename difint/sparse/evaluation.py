@@ -150,8 +150,12 @@ class Passes:
         sides = self.directions(value=True)
         if all(map(self._is_fixable, sides)):
             return self._fixed(sides[0])
-        full = self._chunked(sides)
-        return (full if self.engine.value_free else self._chunked(self.directions(value=False))), full
+        if self.engine.value_free:
+            full = self._chunked(sides)
+            return full, full
+        plain = self._chunked(self.directions(value=False))
+        first = self._chunked(sides[:1]).parts[0]
+        return plain, replace(plain, parts=(first, *plain.parts[1:]))
 
     def _is_fixable(self, direction: Direction) -> bool:
         """Tell whether all seeds at once can be constants of compiled code."""

@@ -47,6 +47,27 @@ def without_diagonal(indptr: Any, indices: Any) -> Any:
 
 
 @njit(**COMPILED)
+def fewest_possible(starts: Any, neighbors: Any, star: bool) -> int:
+    """Bound the colors of an acyclic or star coloring from below, at sight.
+
+    The vertices of two colors make a forest, which has fewer edges than vertices; summed over all
+    pairs of colors this bounds the edges. A path on four vertices makes three colors of a star
+    coloring.
+    """
+    size, edges, colors = starts.size - 1, neighbors.size // 2, 1
+    while edges > (colors - 1) * size - colors * (colors - 1) // 2 and colors < size:
+        colors += 1
+    if star and colors < 3:
+        for v in range(size):
+            if starts[v + 1] - starts[v] > 1:
+                for k in range(starts[v], starts[v + 1]):
+                    w = neighbors[k]
+                    if starts[w + 1] - starts[w] > 1:
+                        return 3
+    return colors
+
+
+@njit(**COMPILED)
 def bipartite(indptr: Any, indices: Any, row_starts: Any, columns: Any) -> Any:
     """Make one graph of columns and rows: the rows follow the columns."""
     size, entries = indptr.size - 1, indices.size

@@ -8,7 +8,7 @@ import numpy as np
 
 from difint.sparse import orders
 from difint.sparse.bicoloring import COLORED, Bicoloring, arranged, total
-from difint.sparse.graphs import without_diagonal
+from difint.sparse.graphs import fewest_possible, without_diagonal
 from difint.sparse.improving import grouped, improve
 from difint.sparse.neutral import drop_unneeded, renumbered
 from difint.sparse.partial_distance2 import color_members
@@ -29,6 +29,9 @@ PROMISING = 4
 
 IMPROVED = 3
 """Of the colorings found, so many are improved on."""
+
+MANY_ENTRIES = 1_000_000
+"""With more entries, where an attempt takes a second, fewer are made."""
 
 
 def count(colors: Any) -> int:
@@ -97,12 +100,17 @@ def symmetric(
         return count(finished(colors) if postprocessing else colors)
 
     found = [colored(orders.of_graph(name, seed, graph)) for name in order or SYMMETRIC[:1]]
-    if order is None and counted(found[0]) > 2:
-        sides = (pattern.indptr, pattern.indices)
-        sequences = [orders.of_graph(name, seed, graph) for name in SYMMETRIC[1:]]
-        sequences += _of_distance_2(sides, sides, columns(pattern, None, seed))
+    bound = fewest_possible(*graph, decompression == "direct")
+    if order is None and count(found[0]) > bound:
+        few = pattern.nnz > MANY_ENTRIES
+        names = SYMMETRIC[1:2] if few else SYMMETRIC[1:]
+        sequences = [orders.of_graph(name, seed, graph) for name in names]
+        if not few:
+            sides = (pattern.indptr, pattern.indices)
+            sequences += _of_distance_2(sides, sides, columns(pattern, None, seed))
         found = sorted([*found, *map(colored, sequences)], key=counted)
-        found[:IMPROVED] = [improve(one, colored, counted, 2) for one in found[:IMPROVED]]
+        kept = 0 if few else IMPROVED
+        found[:kept] = [improve(one, colored, counted, bound) for one in found[:kept]]
     best = min(found, key=counted)
     return finished(best) if postprocessing else best
 
@@ -123,25 +131,27 @@ def bidirectional(pattern: Pattern, decompression: str, order: Order, seed: int)
     by_rows = _one_sided(of_rows, of_columns, order, seed, False)
     by_columns = _one_sided(of_columns, of_rows, order, seed, False)
     graph = Bicoloring(of_columns, of_rows, decompression)
-    sequences = [orders.of_graph(name, seed, graph.graph) for name in order or BIDIRECTIONAL]
-    if order is None:
-        of_both = zip(
-            _of_distance_2(of_columns, of_rows, by_columns),
-            _of_distance_2(of_rows, of_columns, by_rows),
-            strict=True,
-        )
-        sequences += [np.concatenate([one, graph.split + other]) for one, other in of_both]
+    default = order is None and pattern.nnz <= MANY_ENTRIES
+    names = order or (BIDIRECTIONAL if default else BIDIRECTIONAL[:1])
+    sequences = [orders.of_graph(name, seed, graph.graph) for name in names]
+    if default:
+        first = _of_distance_2(of_columns, of_rows, by_columns)
+        second = _of_distance_2(of_rows, of_columns, by_rows)
+        both = zip(first, second, strict=True)
+        sequences += [np.concatenate([one, graph.split + other]) for one, other in both]
     alone = min(count(by_columns), count(by_rows))
-    found = _attempts(graph, sequences, alone)
-    if order is None:
-        found[:IMPROVED] = [improve(one, graph.colored, graph.count, 2) for one in found[:IMPROVED]]
+    # A color brings an equation for each row or each column, of which every entry needs one.
+    bound = -(-pattern.nnz // max(*pattern.shape, 1))
+    found = _attempts(graph, sequences, alone) if alone > bound else []
+    kept = IMPROVED if default else 0
+    found[:kept] = [improve(one, graph.colored, graph.count, bound) for one in found[:kept]]
     best = min(map(graph.sides, found), key=total, default=None)
     if best is not None and total(best) < alone:
         return best
-    nothing = tuple(np.full(size, -1, np.int32) for size in pattern.shape)
+    no_rows, no_columns = (np.full(size, -1, np.int32) for size in pattern.shape)
     if count(by_columns) == alone:
-        return nothing[0], _without_empty(by_columns, of_columns)
-    return _without_empty(by_rows, of_rows), nothing[1]
+        return no_rows, _without_empty(by_columns, of_columns)
+    return _without_empty(by_rows, of_rows), no_columns
 
 
 def _attempts(graph: Bicoloring, sequences: list[Any], alone: int) -> list[Any]:

@@ -37,11 +37,7 @@ class Layout:
 
     @property
     def form(self) -> Form:
-        """How results look to the user: their entries are what an engine computes."""
-        if self.template is None:
-            leaf = Leaf("numpy", self.pattern.shape, self.dtype)
-            described = Argument("result", None, None, ("result",), (leaf,))
-            return Form(described, single, None, None, single)
+        """How sparse results look to the user: their entries are what an engine computes."""
         leaf = Leaf("numpy", (self.entries.size,), self.dtype)
         described = Argument("result", None, None, ("out.data",), (leaf,))
         return Form(described, self.entries_of, None, self.filled_with, single)

@@ -20,6 +20,7 @@ from difint.sparse.coloring import (
     color_rows,
     color_star,
 )
+from difint.sparse.graphs import fewest_possible, without_diagonal
 from difint.sparse.pattern import Pattern
 from tests.sparse import checking
 
@@ -114,6 +115,8 @@ def check_symmetric(pattern, order, seed=0):
             assert checking.SYMMETRIC[decompression](pattern, one)
             assert checking.is_contiguous(one)
         assert checking.count(fewer) <= checking.count(colors)
+        graph = without_diagonal(pattern.indptr, pattern.indices)
+        assert fewest_possible(*graph, decompression == "direct") <= max(checking.count(colors), 1)
 
 
 def check_bidirectional(pattern, order, seed=0):

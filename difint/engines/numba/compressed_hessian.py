@@ -8,22 +8,22 @@ where a sum goes through another function, is left to products with the Hessian.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, final
 
 import numpy as np
 from numba import njit
 from numba.core import types
-from numba.core.errors import NumbaError
 from numba.np.numpy_support import as_dtype, from_dtype
 
 from difint.engine import Arrays, Compiled, Compression
-from difint.engines.numba import element_functions  # noqa: F401  # it registers overloads
+from difint.engines.numba import element_arrays  # noqa: F401  # it registers overloads
+from difint.engines.numba.banks import BANKS, HEADER, prepared, whole
 from difint.engines.numba.buffers import vector_at, zero_of
 from difint.engines.numba.compiling import callable_of, function_of
-from difint.engines.numba.element import Term, Total
-from difint.engines.numba.element_functions import number_of
+from difint.engines.numba.element import MOST_ROOM, Blend, Term, Total
+from difint.engines.numba.element_functions import as_total, home_of, number_of
 from difint.engines.numba.entries import Door, Place, input_place, result_place
 from difint.engines.numba.glue import freshener
 from difint.engines.numba.kernels import ANOTHER_SIZE
@@ -32,11 +32,8 @@ from difint.engines.numba.memory import binder
 from difint.engines.numba.pipeline import PART
 from difint.engines.numba.scattering import (
     COLOR_SHIFT,
-    HEADER,
     MOST_COLORS,
-    cleared,
     place_variable,
-    settle,
 )
 from difint.engines.numba.workspace import FLAT, State, slot, within_workspace
 from difint.errors import UnsupportedError, message
@@ -62,16 +59,28 @@ class Form:
         size: the number of entries.
         width: the number of floats in a row.
         unit: variables have the derivative 1 by themselves; otherwise a weight.
+        room: how many variables blends have, if it is compiled for these; 0 for terms.
     """
 
     size: int
     width: int
     unit: bool
+    room: int
 
     @property
     def words(self) -> int:
         """How many words of 8 bytes a variable takes: its value, home, tag and weight."""
         return 3 if self.unit else 4
+
+    @property
+    def result_bytes(self) -> int:
+        """How many bytes the result takes in memory that ``f`` fills."""
+        return 8 * (Blend(None, self.room).words if self.room else 3)
+
+    def stride(self, n: int, number: Any) -> int:
+        """Get the bytes of a bank for ``n`` variables, with what stands before its rows."""
+        size = (n + 1) * self.width * number.bitwidth // 8
+        return HEADER + -(-size // 64) * 64
 
 
 def hessian(arrays: Arrays, problem: Problem, job: Compression) -> Compiled | None:
@@ -81,15 +90,26 @@ def hessian(arrays: Arrays, problem: Problem, job: Compression) -> Compiled | No
         return None
     width = 1 + job.count  # the gradient stands first
     width += bool((job.colors < 0).any())  # a place for columns without a color, which is not read
-    form = Form(int(job.passes.size), width, unit=True)
+    places = job.colors, job.rows, job.passes
+    for room in (0, min(job.count + 2, MOST_ROOM)):
+        form = Form(int(job.passes.size), width, unit=True, room=room)
+        found = _tried(problem, function, form, places)
+        if found is not None:
+            return found
+    return None
+
+
+def _tried(problem: Problem, function: DualFunction, form: Form, places: Any) -> Compiled | None:
+    """Compile the entries, and compute them at the example; ``None`` where that fails."""
     made = _compiled(problem, function, form)
     if made is None:
         return None
     door, *calls = made
-    state = _state(problem, form, (job.colors, job.rows, job.passes))
-    product = partial(_product, problem, function)
+    state = _state(problem, form, places)
+    product = partial(_product, problem, function, form)
+    route = "blends" if form.room else "terms"
     found = callable_of(
-        door, tuple(calls), function, None, "terms", state, product, exported="hessian"
+        door, tuple(calls), function, None, route, state, product, exported="hessian"
     )
     return found if _works(problem, found) else None
 
@@ -127,7 +147,7 @@ def _made(problem: Problem, function: DualFunction, form: Form) -> tuple[Door, A
     door = Door(core, 1, inputs, function.leaves, out, lower, key, (_STATE,))
     try:
         return door, door.for_python(), door.for_memory()
-    except (NumbaError, NotImplementedError):
+    except Exception:  # Numba's, of many types: nothing of the user's runs while it compiles
         return None
 
 
@@ -135,41 +155,40 @@ def _sweep(problem: Problem, function: DualFunction, form: Form) -> Any:
     """Make ``sweep(x, state, leaves, out, lower, first, last, work)``."""
     number, width, n = from_dtype(problem.x.dtype), form.width, problem.x.size
     call, filled = function.call, 1 if function.in_place else 0
-    variables_at = vector_at(Term(number, 1, (), unit=form.unit))
-    ys_at, fresh = vector_at(Total(number)), freshener(function.contexts, zero_of(Total(number)))
+    variables_at = vector_at(Term(number, 1, (), unit=form.unit, room=form.room))
+    made = Blend(number, form.room) if form.room else Total(number)
+    ys_at, fresh = vector_at(made), freshener(function.contexts, zero_of(made))
     indices_at, floats_at = vector_at(types.uint32), vector_at(number)
-    itemsize, floats = number.bitwidth // 8, (n + 1) * width
+    floats, stride = (n + 1) * width, form.stride(n, number)
     y_at = 8 * n * form.words
-    home_at = y_at + _TOTAL + HEADER
+    root_at = y_at + form.result_bytes + HEADER
 
     def sweep(
         x: Any, state: Any, leaves: Any, out: Any, lower: Any, first: Any, last: Any, work: Any
     ) -> None:
-        home = work + home_at
-        cleared(home, floats, itemsize)
+        root = work + root_at
+        prepared(root, (stride - HEADER) // 8, stride)
         variables, ys = variables_at(work, n), ys_at(work + y_at, filled)
         for i in range(n):
-            place_variable(variables, i, x[i], home)
+            place_variable(variables, i, x[i], root)
         if filled:
             ys[0] = 0.0
         row = call(variables, ys, fresh(leaves))
         if len(row) != 1:
             raise ValueError(ANOTHER_SIZE)
-        if not settle(row[0], home):
+        total = as_total(row[0])
+        home = whole(*home_of(total), root)
+        if home == 0:
             raise UnsupportedError(_NO_SUM)
         rows, flat = floats_at(home, floats), indices_at(slot(state, FLAT), len(out))
         for k in range(len(out)):
             out[k] = rows[flat[k]]
         if lower[0].size > 0:
-            lower[0][0] = number_of(row[0])
+            lower[0][0] = number_of(total)
         for i in range(lower[1].size):
             lower[1][i] = rows[(i + 1) * width]
 
     return sweep
-
-
-_TOTAL = 24
-"""Bytes of a total in memory."""
 
 
 def _core(sweep: Callable[..., Any], fastmath: Any) -> Any:
@@ -195,24 +214,28 @@ def _state(problem: Problem, form: Form, how: tuple[Any, ...], weights: Any = No
     if weights is not None:
         variables.view(dtype)[:, 3 * 8 // dtype.itemsize] = weights
     flat = (entry_rows.astype(np.int64) + 1) * width + 1 + passes
-    rest = _TOTAL + HEADER + (n + 1) * width * dtype.itemsize
+    rest = form.result_bytes + BANKS * form.stride(n, from_dtype(problem.x.dtype))
     nothing = [np.empty(0, dtype) for dtype in (np.uint32, np.int64, np.int32)]
     return State(flat.astype(np.uint32), *nothing, variables, rest)
 
 
-def _product(problem: Problem, function: DualFunction, args: tuple[Any, ...], t: Any) -> Any:
+def _product(
+    problem: Problem, function: DualFunction, form: Form, args: tuple[Any, ...], t: Any
+) -> Any:
     """Multiply with any tangent, through code like that which is verified."""
     if (t != 0).all():
-        return _scaled_product(problem, function, args, t)
+        return _scaled_product(problem, function, form, args, t)
     shift = np.abs(t).max() + 1.0  # the sum of two tangents without zeros
     parts = t - shift, np.full(t.shape, shift)
-    return sum(_scaled_product(problem, function, args, part) for part in parts)
+    return sum(_scaled_product(problem, function, form, args, part) for part in parts)
 
 
-def _scaled_product(problem: Problem, function: DualFunction, args: tuple[Any, ...], t: Any) -> Any:
-    """Give all variables one color and ``t`` for weights: row ``i`` is ``t[i]`` times ``(Ht)[i]``."""
+def _scaled_product(
+    problem: Problem, function: DualFunction, form: Form, args: tuple[Any, ...], t: Any
+) -> Any:
+    """Give all variables one color and ``t`` for weights: in row ``i`` is ``t[i] * (Ht)[i]``."""
     n = problem.x.size
-    zeros, form = np.zeros(n, np.int32), Form(n, 2, unit=False)
+    zeros, form = np.zeros(n, np.int32), replace(form, size=n, width=2, unit=False)
     made = _compiled(problem, function, form)
     assert made is not None, "it differs from what was compiled before by its weights"
     door, _, at = made

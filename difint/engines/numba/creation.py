@@ -11,7 +11,8 @@ from numba.core.typing.templates import AbstractTemplate, infer_global, signatur
 from numba.extending import lower_builtin
 
 from difint.engines.numba.access import dtype_of
-from difint.engines.numba.dual import REALS, Dual
+from difint.engines.numba.dual import REALS, Active, Dual
+from difint.engines.numba.element_functions import joint_float
 from difint.engines.numba.elementwise import involves_duals, register
 from difint.engines.numba.functions import overloading
 from difint.engines.numba.operators import common
@@ -31,12 +32,12 @@ def _choose_array(object: Any, dtype: Any = None) -> Any:
     if is_dual_array(object):
         return lambda object, dtype=None: object.copy()
     if isinstance(object, types.BaseTuple) and involves_duals(leaves := leaves_of(object)):
-        if all(isinstance(one, (Dual, *REALS)) for one in leaves) and len(set(leaves)) > 1:
+        if all(isinstance(one, (Active, *REALS)) for one in leaves) and len(set(leaves)) > 1:
             return lambda object, dtype=None: np.array(uniform(object))
     if not isinstance(object, _SEQUENCES) or not involves_duals((_innermost(object),)):
         return None
     entry = object.dtype
-    if isinstance(entry, Dual):
+    if isinstance(entry, Active):
         return _numbers
     return _rows_of_arrays if isinstance(entry, types.Array) else _rows_of_sequences
 
@@ -68,7 +69,7 @@ def _rows_of_sequences(object: Any, dtype: Any = None) -> Any:
 def _choose_stack(arrays: Any, axis: Any = 0) -> Any:
     """Stack scalars, which Numba's own does not take."""
     scalars = isinstance(arrays, types.BaseTuple) and involves_duals(arrays.types)
-    if not scalars or not all(isinstance(one, (Dual, *REALS)) for one in arrays.types):
+    if not scalars or not all(isinstance(one, (Active, *REALS)) for one in arrays.types):
         return None
     return lambda arrays, axis=0: np.array(arrays)
 
@@ -80,8 +81,7 @@ def _select(condition: Any, x: Any, y: Any) -> Any:
 @overloading(_select)
 def _choose_select(condition: Any, x: Any, y: Any) -> Any:
     """Choose between scalars: of both types, what both can be."""
-    dual = common((x, y))
-    if dual is None:
+    if common((x, y)) is None and joint_float(x, y) is None:
         return None
     return lambda condition, x, y: x + 0 if condition else y + 0
 
@@ -102,7 +102,7 @@ def _clipped(a: Any, a_min: Any, a_max: Any) -> Any:
 @overloading(_clipped)
 def _choose_clipped(a: Any, a_min: Any, a_max: Any) -> Any:
     """Clip a scalar; at a bound the derivative is half, as that of ``maximum`` is."""
-    if common((a, a_min, a_max)) is None:
+    if common((a, a_min, a_max)) is None and joint_float(a, a_min, a_max) is None:
         return None
     return lambda a, a_min, a_max: np.minimum(np.maximum(a, a_min), a_max)
 

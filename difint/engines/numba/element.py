@@ -7,6 +7,11 @@ part of the type, so that LLVM sees straight-line arithmetic; which variables th
 not. A *total* is a sum of terms whose derivatives were added to the compressed Hessian already
 (``scattering``): nothing but a sum can be made of it.
 
+Where terms would need ever more slots, as in a loop that sums over a stencil before the sum goes
+through another function, or have to share an array with others, ``f`` is compiled for *blends*
+instead. A blend has up to ``room`` variables, told apart by their tags, and grows while code runs
+(``blending``). What has more of them is a total from then on.
+
 Partial separability: Griewank and Toint, "Partitioned variable metric updates for large structured
 optimization problems", Numerische Mathematik 39 (1982).
 """
@@ -39,24 +44,28 @@ class Term(Active):
         slots: how many slots there are.
         pairs: which pairs ``(p, q)`` of them, ``p <= q``, have a second derivative.
         unit: it is a variable itself: one slot, by which its derivative is 1.
+        room: it is a variable, of which blends are made, of this room, instead of terms.
     """
 
-    def __init__(self, float: Any, slots: int, pairs: Pairs, *, unit: bool = False) -> None:
+    def __init__(
+        self, float: Any, slots: int, pairs: Pairs, *, unit: bool = False, room: int = 0
+    ) -> None:
         self.float = float
         self.slots = slots
         self.pairs = pairs
         self.unit = unit
-        told = "unit" if unit else "".join(f" {p}{q}" for p, q in pairs)
-        super().__init__(f"Term({float}, {slots}, {told})")
+        self.room = room
+        told = "unit" if unit else "".join(f" {p}-{q}" for p, q in pairs)
+        super().__init__(f"Term({float}, {slots}, {told}, {room})")
 
     @property
     def key(self) -> Any:
         """What makes two of these types the same."""
-        return self.float, self.slots, self.pairs, self.unit
+        return self.float, self.slots, self.pairs, self.unit, self.room
 
     def contains(self, other: Any) -> bool:
         """Tell whether a number of another type is one of this type with zeros for derivatives."""
-        if self.unit:
+        if self.unit or self.room:
             return bool(self == other)
         if isinstance(other, REALS):
             return True
@@ -70,9 +79,12 @@ class Term(Active):
 
     def unify(self, typingctx: Any, other: Any) -> Any:
         """Say that a variable that holds one term here and another there has the pairs of both."""
+        if self.room:
+            blend = Blend(self.float, self.room)
+            return blend if blend.contains(other) else None
         if isinstance(other, REALS):
             return Term(self.float, self.slots, self.pairs)
-        if not isinstance(other, Term) or self.float != other.float:
+        if not isinstance(other, Term) or self.float != other.float or other.room:
             return None
         slots, pairs = max(self.slots, other.slots), merged(self.pairs, other.pairs)
         return self if self == other else Term(self.float, slots, pairs)
@@ -93,7 +105,7 @@ class Total(Active):
 
     def contains(self, other: Any) -> bool:
         """Tell whether a number of another type can be the start of a total, or all of one."""
-        same = isinstance(other, Term) and other.float == self.float
+        same = isinstance(other, Term) and other.float == self.float and not other.room
         return same or isinstance(other, REALS)
 
     def can_convert_from(self, typingctx: Any, other: Any) -> Any:
@@ -105,7 +117,52 @@ class Total(Active):
         return self if self.contains(other) else None
 
 
-Element = Term | Total
+ROOT, HOME, COUNT, SIZE, FIRST = range(1, 6)
+"""What stands in a blend's words, behind the value: the first bank, if it is not a constant; the
+bank and the number of what was added to it; how many variables it has, and behind that what belongs
+to them: tags, first derivatives, second derivatives."""
+
+MOST_ROOM = 12
+"""Variables of a blend at most."""
+
+_LANES = 4
+
+
+@final
+class Blend(Active):
+    """The type of blends over a float type, of up to ``room`` variables."""
+
+    def __init__(self, float: Any, room: int) -> None:
+        self.float = float
+        self.room = room
+        super().__init__(f"Blend({float}, {room})")
+
+    @property
+    def key(self) -> Any:
+        """What makes two of these types the same."""
+        return self.float, self.room
+
+    @property
+    def words(self) -> int:
+        """How many words it takes."""
+        size = FIRST + 2 * self.room + self.room * (self.room + 1) // 2
+        return -(-size // _LANES) * _LANES
+
+    def contains(self, other: Any) -> bool:
+        """Tell whether a number of another type is a blend of one variable, or of none."""
+        same = isinstance(other, Term) and (other.float, other.room) == self.key
+        return same or isinstance(other, REALS)
+
+    def can_convert_from(self, typingctx: Any, other: Any) -> Any:
+        """Say that reals and variables become blends."""
+        return Conversion.safe if self.contains(other) else None
+
+    def unify(self, typingctx: Any, other: Any) -> Any:
+        """Say that a variable that holds a real here and a blend there is a blend."""
+        return self if self.contains(other) else None
+
+
+Element = Term | Total | Blend
 
 
 def merged(one: Iterable[tuple[int, int]], other: Iterable[tuple[int, int]]) -> Pairs:
@@ -145,6 +202,17 @@ class _TotalModel(models.StructModel):
     def __init__(self, manager: Any, fe_type: Total) -> None:
         members = [("value", fe_type.float), ("home", types.intp), ("count", types.intp)]
         super().__init__(manager, fe_type, members)
+
+
+@final
+@register_model(Blend)
+class _BlendModel(models.PrimitiveModel):
+    """Blends in LLVM: vectors of words, in registers and in memory."""
+
+    def __init__(self, manager: Any, fe_type: Blend) -> None:
+        lanes = ir.VectorType(ir.IntType(64), _LANES)
+        llvm = ir.LiteralStructType([lanes] * (fe_type.words // _LANES), packed=True)
+        super().__init__(manager, fe_type, llvm)
 
 
 @final

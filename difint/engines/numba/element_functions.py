@@ -12,12 +12,15 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
+from numba.core import types
 from numba.extending import intrinsic
 
+from difint.engines.numba.blend_operators import blend_of, combined, curved, number_in
 from difint.engines.numba.buffers import lifted, seeded, zero_of
 from difint.engines.numba.dual import Dual, partial_of, value_of
 from difint.engines.numba.element import (
     MOST_SLOTS,
+    Blend,
     Element,
     Term,
     Total,
@@ -54,6 +57,8 @@ def number_of(typingctx: Any, x: Any) -> Any:
     """Get the value of a term or a total; of a real, itself."""
 
     def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        if isinstance(x, Blend):
+            return number_in(builder, x, args[0])
         return builder.extract_value(args[0], 0) if isinstance(x, Element) else args[0]
 
     return (x.float if isinstance(x, Element) else x)(x), emit
@@ -74,45 +79,52 @@ def _value(context: Any, builder: Any, number: Any, ty: Any, llvm: Any) -> Any:
 
 @intrinsic
 def _chained(typingctx: Any, y: Any, c: Any, x: Any) -> Any:
-    """Make the term of a function of a term: ``c`` is the derivative, a dual or a real."""
-    curved = all_pairs(x.slots) if isinstance(c, Dual) else x.pairs
-    result = Term(x.float, x.slots, curved)
+    """Make a function of one number: ``c`` is the derivative, a dual or a real."""
+    blend = blend_of((x,))
+    curved_pairs = all_pairs(x.slots) if blend is None and isinstance(c, Dual) else ()
+    result = blend or Term(x.float, x.slots, curved_pairs or x.pairs)
 
     def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         value = _value(context, builder, x.float, y, args[0])
         d, dd, _ = _derivatives(context, builder, x.float, c, args[1])
+        if blend is not None:
+            dd = ir.Constant(value.type, 0.0) if dd is None else dd
+            inner = context.cast(builder, args[2], x, blend)
+            return curved(context, builder, blend, value, d, dd, inner)
         parts = composed(builder, value, d, dd, taken_apart(builder, x, args[2]))
         return put_together(context, builder, result, parts)
 
     return result(y, c, x), emit
 
 
-def _joint_type(a: Any, b: Any) -> Any:
-    both = [one for one in (a, b) if isinstance(one, Term)]
-    slots = sum(one.slots for one in both)
-    return Term(both[0].float, slots, all_pairs(slots)) if slots <= MOST_SLOTS else None
+def _joint_type(a: Any, b: Any, *, flat: bool) -> Any:
+    if (blend := blend_of((a, b))) is not None:
+        return blend
+    slots = a.slots + b.slots
+    pairs = merged(a.pairs, shifted(b.pairs, a.slots)) if flat else all_pairs(slots)
+    return Term(a.float, slots, pairs) if slots <= MOST_SLOTS else None
 
 
 @intrinsic
 def _chained2(typingctx: Any, y: Any, c: Any, d: Any, a: Any, b: Any) -> Any:
-    """Make the term of a function of two terms, with its derivatives by each of them."""
-    result = _joint_type(a, b)
+    """Make a function of two numbers, with its derivatives by each of them."""
+    flat = not isinstance(c, Dual) and not isinstance(d, Dual)
+    result = _joint_type(a, b, flat=flat)
     if result is None:
         return None
-    flat = not isinstance(c, Dual) and not isinstance(d, Dual)
-    if flat:
-        result = Term(a.float, result.slots, merged(a.pairs, shifted(b.pairs, a.slots)))
 
     def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        number = a.float
-        value = _value(context, builder, number, y, args[0])
-        by_a, aa, ab = _derivatives(context, builder, number, c, args[1])
-        by_b, ba, bb = _derivatives(context, builder, number, d, args[2])
+        value = _value(context, builder, a.float, y, args[0])
+        by_a, aa, ab = _derivatives(context, builder, a.float, c, args[1])
+        by_b, ba, bb = _derivatives(context, builder, a.float, d, args[2])
         zero = ir.Constant(value.type, 0.0)
         cross = ab if ab is not None else ba if ba is not None else zero
-        by = Curvatures(by_a, by_b, aa, cross, bb)
+        if isinstance(result, Blend):
+            pair = [context.cast(builder, args[3 + i], (a, b)[i], result) for i in range(2)]
+            by = [zero if one is None else one for one in (by_a, by_b, aa, cross, bb)]
+            return combined(context, builder, result, value, by, (pair[0], pair[1]))
         first, second = operand(builder, a, args[3]), operand(builder, b, args[4])
-        parts = composed2(builder, value, by, first, second)
+        parts = composed2(builder, value, Curvatures(by_a, by_b, aa, cross, bb), first, second)
         if flat:
             parts.bends = {pair: parts.bends[pair] for pair in result.pairs}
         return put_together(context, builder, result, parts)
@@ -131,11 +143,34 @@ def _seed(number: Any) -> Any:
     return compiled(seed)
 
 
+@intrinsic
+def as_total(typingctx: Any, x: Any) -> Any:
+    """Make a total of a term, or of a real number."""
+    total = Total(x.float) if isinstance(x, Element) else None
+
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return context.cast(builder, args[0], x, total)
+
+    return None if total is None else (total(x), emit)
+
+
+@intrinsic
+def home_of(typingctx: Any, total: Any) -> Any:
+    """Get home and count of a total."""
+    pair = types.UniTuple(types.intp, 2)
+
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        parts = [builder.extract_value(args[0], i) for i in (1, 2)]
+        return context.make_tuple(builder, pair, parts)
+
+    return pair(total), emit
+
+
 def _unary(name: str) -> Callable[..., Any]:
     compute = COMPUTE[name]
 
     def choose(x: Any) -> Any:
-        if not isinstance(x, Term):
+        if not isinstance(x, Term | Blend):
             return None
         if name in STEPS:
             return lambda x: compute(number_of(x))
@@ -150,18 +185,24 @@ def _unary(name: str) -> Callable[..., Any]:
     return choose
 
 
+def joint_float(*args: Any) -> Any:
+    """Get the float type of numbers that are terms, or blends, and reals; ``None`` of others."""
+    blend = blend_of(args)
+    return float_of(args) if blend is None else blend.float
+
+
 def _binary(name: str) -> Callable[..., Any]:
     compute = COMPUTE[name]
 
     def choose(a: Any, b: Any) -> Any:
-        number = float_of((a, b))
+        number = joint_float(a, b)
         if number is None or isinstance(a, Total) or isinstance(b, Total):
             return None
         if name in STEPS:
             return lambda a, b: compute(number_of(a), number_of(b))
-        if not isinstance(b, Term):
+        if not isinstance(b, Term | Blend):
             return _squared(name, number) if name == "power" else _of_first(name, number)
-        return _of_both(name, number) if isinstance(a, Term) else _of_second(name, number)
+        return _of_both(name, number) if isinstance(a, Term | Blend) else _of_second(name, number)
 
     return choose
 
@@ -218,11 +259,11 @@ def _of_number(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _larger(a: Any, b: Any) -> Any:
-    return (lambda a, b: b if b > a else a) if float_of((a, b)) else None
+    return (lambda a, b: b if b > a else a) if joint_float(a, b) else None
 
 
 def _smaller(a: Any, b: Any) -> Any:
-    return (lambda a, b: b if b < a else a) if float_of((a, b)) else None
+    return (lambda a, b: b if b < a else a) if joint_float(a, b) else None
 
 
 def _identity(x: Any) -> Any:

@@ -11,6 +11,7 @@ from numba.core import types
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import lower_builtin, lower_cast
 
+from difint.engines.numba.banks import i64, multiplied, united
 from difint.engines.numba.dual import REALS
 from difint.engines.numba.element import (
     MOST_SLOTS,
@@ -25,7 +26,7 @@ from difint.engines.numba.element import (
     taken_apart,
 )
 from difint.engines.numba.operators import COMPARISONS
-from difint.engines.numba.scattering import rescale, scatter
+from difint.engines.numba.scattering import call, scatter
 
 _CONTRACT = ("contract",)
 """Products and sums of derivatives may be one instruction: what is rounded less is as good."""
@@ -35,6 +36,7 @@ def float_of(args: tuple[Any, ...]) -> Any:
     """Get the float type of operands, of which one is an element and the others fit it."""
     found = {one.float for one in args if isinstance(one, Element)}
     fit = all(isinstance(one, (Term, Total, *REALS)) for one in args)
+    fit = fit and not any(isinstance(one, Term) and one.room for one in args)
     return found.pop() if len(found) == 1 and fit else None
 
 
@@ -156,49 +158,63 @@ def _emit_sum(*, minus: bool) -> Callable[..., Any]:
 def _total(context: Any, builder: Any, sig: Any, args: Any, *, minus: bool) -> Any:
     """Emit: a sum of which one part is a total, or which has more slots than a term."""
     (a_ty, b_ty), (a, b) = sig.args, args
-    if minus and isinstance(b_ty, Total):
-        b = _rescaled(builder, b, ir.Constant(b.type.elements[0], -1.0))
-        minus = False
-        value_of_b = builder.extract_value(b, 0)
-        pieces = [_piece(builder, a_ty, a), (value_of_b, *_rest(builder, b))]
-    else:
-        pieces = [_piece(builder, a_ty, a), _piece(builder, b_ty, b, minus=minus)]
-    (x, home, count), (y, home_b, count_b) = pieces
-    value = (builder.fsub if minus else builder.fadd)(x, y)
-    whole = ir.Constant(context.get_value_type(sig.return_type), ir.Undefined)
-    found = value, builder.or_(home, home_b), builder.add(count, count_b)
-    for i, one in enumerate(found):
+    flipped = minus and isinstance(b_ty, Total)
+    if flipped:
+        b = _rescaled(context, builder, b_ty, b)
+    into = _joint_home(context, builder, sig, (a, b))
+    for ty, one, negative in ((a_ty, a, False), (b_ty, b, minus)):
+        if isinstance(ty, Term):
+            parts = taken_apart(builder, ty, one)
+            into = scatter(context, builder, into, parts, minus=negative)
+    x, y = (_number(builder, *one) for one in zip(sig.args, (a, b), strict=True))
+    value = (builder.fsub if minus and not flipped else builder.fadd)(x, y)
+    return _made(context, builder, sig.return_type, value, into)
+
+
+def _number(builder: Any, ty: Any, llvm: Any) -> Any:
+    return builder.extract_value(llvm, 0) if isinstance(ty, Element) else llvm
+
+
+def _made(context: Any, builder: Any, ty: Any, value: Any, into: tuple[Any, Any]) -> Any:
+    whole = ir.Constant(context.get_value_type(ty), ir.Undefined)
+    for i, one in enumerate((value, *into)):
         whole = builder.insert_value(whole, one, i)
     return whole
+
+
+def _joint_home(context: Any, builder: Any, sig: Any, args: Any) -> tuple[Any, Any]:
+    """Emit: home and count of the totals among two summands."""
+    pairs = zip(sig.args, args, strict=True)
+    found = [_rest(builder, one) for ty, one in pairs if isinstance(ty, Total)]
+    if len(found) < 2:
+        return (*found, (i64(0), i64(0)))[0]
+    number = sig.return_type.float
+    taken = (*[types.intp] * 4, number)
+    like = ir.Constant(context.get_value_type(number), 0.0)
+    both = call(context, builder, united, taken, [*found[0], *found[1], like])
+    return builder.extract_value(both, 0), builder.extract_value(both, 1)
 
 
 def _rest(builder: Any, total: Any) -> tuple[Any, Any]:
     return builder.extract_value(total, 1), builder.extract_value(total, 2)
 
 
-def _piece(builder: Any, ty: Any, llvm: Any, *, minus: bool = False) -> tuple[Any, Any, Any]:
-    """Emit: value, home and count of a summand; a term is scattered."""
-    if isinstance(ty, Total):
-        return (builder.extract_value(llvm, 0), *_rest(builder, llvm))
-    parts = operand(builder, ty, llvm)
-    zero = ir.Constant(ir.IntType(64), 0)
-    count = scatter(builder, parts, minus=minus) if isinstance(ty, Term) else zero
-    return parts.value, parts.home, count
-
-
-def _rescaled(builder: Any, total: Any, factor: Any) -> Any:
-    """Emit: a total times a factor."""
-    count = rescale(builder, *_rest(builder, total), factor)
-    value = builder.fmul(builder.extract_value(total, 0), factor)
-    return builder.insert_value(builder.insert_value(total, value, 0), count, 2)
+def _rescaled(context: Any, builder: Any, ty: Any, total: Any, factor: Any = None) -> Any:
+    """Emit: a total times a factor; its negative, without one."""
+    value = builder.extract_value(total, 0)
+    number = ir.Constant(value.type, -1.0) if factor is None else factor
+    taken = types.intp, types.intp, ty.float
+    home, count = _rest(builder, total)
+    count = call(context, builder, multiplied, taken, [home, count, number])
+    return _made(context, builder, ty, builder.fmul(value, number), (home, count))
 
 
 def _emit_product(context: Any, builder: Any, sig: Any, args: Any) -> Any:
     (a_ty, b_ty), (a, b) = sig.args, args
     if isinstance(a_ty, Total):
-        return _rescaled(builder, a, b)
+        return _rescaled(context, builder, a_ty, a, b)
     if isinstance(b_ty, Total):
-        return _rescaled(builder, b, a)
+        return _rescaled(context, builder, b_ty, b, a)
     a, b = operand(builder, a_ty, a), operand(builder, b_ty, b)
     value = builder.fmul(a.value, b.value)
     parts = joined(builder, value, a, b, (scaled(builder, b.value), scaled(builder, a.value)))
@@ -211,7 +227,7 @@ def _emit_product(context: Any, builder: Any, sig: Any, args: Any) -> Any:
 def _emit_quotient(context: Any, builder: Any, sig: Any, args: Any) -> Any:
     (a_ty, b_ty), (a, b) = sig.args, args
     if isinstance(a_ty, Total):
-        return _divided(builder, a, b)
+        return _divided(context, builder, a_ty, a, b)
     a, b = operand(builder, a_ty, a), operand(builder, b_ty, b)
     y = builder.fdiv(a.value, b.value)
     inverse = builder.fdiv(ir.Constant(y.type, 1.0), b.value)
@@ -226,12 +242,11 @@ def _emit_quotient(context: Any, builder: Any, sig: Any, args: Any) -> Any:
     return put_together(context, builder, sig.return_type, parts)
 
 
-def _divided(builder: Any, total: Any, number: Any) -> Any:
+def _divided(context: Any, builder: Any, ty: Any, total: Any, number: Any) -> Any:
     """Emit: a total over a number; the value is what a division yields."""
-    one = ir.Constant(number.type, 1.0)
+    inverse = builder.fdiv(ir.Constant(number.type, 1.0), number)
     value = builder.fdiv(builder.extract_value(total, 0), number)
-    count = rescale(builder, *_rest(builder, total), builder.fdiv(one, number))
-    return builder.insert_value(builder.insert_value(total, value, 0), count, 2)
+    return builder.insert_value(_rescaled(context, builder, ty, total, inverse), value, 0)
 
 
 class Curvatures:
@@ -271,7 +286,7 @@ def composed2(builder: Any, y: Any, by: Curvatures, a: Parts, b: Parts) -> Parts
 def _emit_negative(context: Any, builder: Any, sig: Any, args: Any) -> Any:
     (ty,), (x,) = sig.args, args
     if isinstance(ty, Total):
-        return _rescaled(builder, x, ir.Constant(x.type.elements[0], -1.0))
+        return _rescaled(context, builder, ty, x)
     parts = taken_apart(builder, ty, x)
     nothing = Parts(None, ir.Constant(ir.IntType(64), 0), [], [], {})
     negative = joined(builder, builder.fneg(parts.value), parts, nothing, (builder.fneg, _same))
@@ -335,9 +350,8 @@ def _as_term(context: Any, builder: Any, fromty: Any, toty: Any, value: Any) -> 
 @lower_cast(Term, Total)
 def _as_total(context: Any, builder: Any, fromty: Any, toty: Any, value: Any) -> Any:
     """Emit: the start of a total."""
-    if not isinstance(fromty, Term):
-        value = context.cast(builder, value, fromty, toty.float)
-    whole = ir.Constant(context.get_value_type(toty), None)
-    for i, one in enumerate(_piece(builder, fromty, value)):
-        whole = builder.insert_value(whole, one, i)
-    return whole
+    into = i64(0), i64(0)
+    if isinstance(fromty, Term):
+        parts = taken_apart(builder, fromty, value)
+        return _made(context, builder, toty, parts.value, scatter(context, builder, into, parts))
+    return _made(context, builder, toty, context.cast(builder, value, fromty, toty.float), into)

@@ -9,7 +9,7 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array, populate_array
 
-from difint.engines.numba.dual import Dual
+from difint.engines.numba.dual import Active, Dual
 
 
 @intrinsic
@@ -74,7 +74,8 @@ def _view(context: Any, builder: Any, ty: Any, source: Any, shape: list[Any]) ->
 @intrinsic
 def uniform(typingctx: Any, display: Any) -> Any:
     """Make the members of a tuple of duals and reals, or of such tuples, all duals."""
-    dual = _widest(leaves_of(display))
+    leaves = leaves_of(display)
+    dual = _widest(leaves) or _joint(typingctx, leaves)
     if dual is None:
         return None
     ty = _filled(display, dual)
@@ -97,7 +98,14 @@ def _widest(leaves: list[Any]) -> Dual | None:
     return max(duals, key=lambda one: one.float.bitwidth, default=None)
 
 
-def _filled(display: Any, dual: Dual) -> Any:
+def _joint(typingctx: Any, leaves: list[Any]) -> Any:
+    """Get what all of these numbers can be."""
+    if not any(isinstance(one, Active) for one in leaves):
+        return None
+    return typingctx.unify_types(*leaves)
+
+
+def _filled(display: Any, dual: Any) -> Any:
     if not isinstance(display, types.BaseTuple):
         return dual
     return types.Tuple([_filled(one, dual) for one in display.types])

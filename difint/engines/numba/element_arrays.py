@@ -1,0 +1,106 @@
+"""Arrays that ``f`` makes for numbers of its own: their entries are totals, or blends.
+
+An array of terms has entries of certain slots, and of ``x`` of none but variables; what ``f`` will
+store in an array that it makes is not known when its type is. They are made of zeros: a number that
+nobody wrote would have a bank that is none.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba.core import types
+from numba.core.typing.templates import AbstractTemplate, AttributeTemplate, infer_getattr
+from numba.extending import lower_builtin
+from numba.np.arrayobj import numpy_empty_nd
+
+from difint.engines.numba.element import Blend, Element, Term, Total
+from difint.engines.numba.functions import overloading
+from difint.engines.numba.reductions import compiled, is_none
+
+
+def stored(ty: Any) -> Any:
+    """Get the type of entries for what becomes of numbers of a type."""
+    if not isinstance(ty, Term):
+        return ty
+    return Blend(ty.float, ty.room) if ty.room else Total(ty.float)
+
+
+def _is_element_array(ty: Any) -> bool:
+    return isinstance(ty, types.Array) and isinstance(ty.dtype, Element)
+
+
+def _is_element_dtype(ty: Any) -> bool:
+    return isinstance(ty, types.DType) and isinstance(ty.dtype, Element)
+
+
+@overloading(np.empty)
+def _choose_empty(shape: Any, dtype: Any = None) -> Any:
+    if not _is_element_dtype(dtype) or not isinstance(shape, types.Integer | types.UniTuple):
+        return None
+    ndim = shape.count if isinstance(shape, types.UniTuple) else 1
+    made = types.Array(stored(dtype.dtype), ndim, "C")
+
+    def empty(shape: Any, dtype: Any = None) -> Any:
+        array = numpy_empty_nd(shape, dtype, made)
+        array._zero_fill()
+        return array
+
+    return empty
+
+
+@overloading(np.empty_like)
+def _choose_empty_like(arr: Any, dtype: Any = None) -> Any:
+    if not _is_element_array(arr) or not (is_none(dtype) or _is_element_dtype(dtype)):
+        return None
+    return lambda arr, dtype=None: np.empty(arr.shape, arr.dtype)
+
+
+@compiled
+def _copied(a: Any) -> Any:
+    copy = np.empty(a.shape, a.dtype)
+    for index in np.ndindex(a.shape):
+        copy[index] = a[index]
+    return copy
+
+
+def _is_of_variables(ty: Any) -> bool:
+    return isinstance(ty, types.Array) and isinstance(ty.dtype, Term) and ty.dtype.room > 0
+
+
+@overloading(np.copy)
+def _choose_copy(a: Any) -> Any:
+    return (lambda a: _copied(a)) if _is_of_variables(a) else None
+
+
+@infer_getattr
+class _ElementArrayAttributes(AttributeTemplate):
+    """Attributes of arrays of elements, before Numba's own of all arrays."""
+
+    key = types.Array
+    metadata = {"target": "cpu"}
+
+    def generic_resolve(self, typ: Any, attr: str) -> Any:
+        if attr == "dtype" and _is_element_array(typ):
+            return types.DType(stored(typ.dtype))
+        if attr == "copy" and _is_of_variables(typ):
+            return types.BoundFunction(_CopyMethod, typ)
+        return None
+
+
+class _CopyMethod(AbstractTemplate):
+    key = ("difint", "copy")
+
+    def generic(self, args: tuple[Any, ...], kws: dict[str, Any]) -> Any:
+        sig = self.context.resolve_function_type(np.copy, (self.this, *args), kws)
+        return None if sig is None else sig.as_method()
+
+
+@lower_builtin(("difint", "copy"), types.Array)
+def _emit_copy(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    typing = context.typing_context
+    fnty = typing.resolve_value_type(np.copy)
+    call = context.get_function(fnty, fnty.get_call_type(typing, sig.args, {}))
+    context.add_linking_libs(getattr(call, "libs", ()))
+    return call(builder, args)
