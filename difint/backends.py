@@ -121,9 +121,7 @@ def check_choice(where: str, name: str, value: Any, choices: tuple[Any, ...]) ->
         raise ArgumentError(text)
 
 
-def check_size(
-    where: str, size: Any, default: str, *others: str, name: str = "chunk_size"
-) -> None:
+def check_size(where: str, size: Any, default: str, *others: str, name: str = "chunk_size") -> None:
     """Require a ``chunk_size`` that is a positive integer, or one of ``others``."""
     if (type(size) is int and size > 0) or size in others:
         return
@@ -416,9 +414,7 @@ class SecondOrder(Backend):
         problem = "the outer backend cannot differentiate through the inner one"
         remedy = f"Use SecondOrder(AutoFiniteDiff(), {self.inner!r})."
         outer, inner = in_one_library(self, self.outer, self.inner, problem, remedy)
-        return replace(
-            outer, **_DERIVED, inner=inner, inplace=outer.inplace and inner.inplace
-        )
+        return replace(outer, **_DERIVED, inner=inner, inplace=outer.inplace and inner.inplace)
 
 
 def in_one_library(
@@ -476,15 +472,10 @@ class MixedMode(Backend):
         problem = "the two backends do not work in one array library"
         remedy = f"Use one that has both modes, or MixedMode(AutoFiniteDiff(), {self.reverse!r})."
         forward, reverse = in_one_library(self, self.forward, self.reverse, problem, remedy)
-        for mode, one, primitive in (
-            ("forward", self.forward, forward.pushforward),
-            ("reverse", self.reverse, reverse.pullback),
-        ):
-            if primitive is None:
-                text = message(
-                    repr(self), f"{one!r} has no {mode} mode", remedy=_other_backend(mode)
-                )
-                raise UnsupportedError(text)
+        if forward.pushforward is None:
+            self._refuse(self.forward, "forward")
+        if reverse.pullback is None:
+            self._refuse(self.reverse, "reverse")
         return replace(
             forward,
             **_DERIVED,
@@ -496,6 +487,10 @@ class MixedMode(Backend):
             complexifies=forward.complexifies or reverse.complexifies,
             inner=None,
         )
+
+    def _refuse(self, backend: Backend, mode: Mode) -> None:
+        problem = f"{backend!r} has no {mode} mode"
+        raise UnsupportedError(message(repr(self), problem, remedy=_other_backend(mode)))
 
 
 @final

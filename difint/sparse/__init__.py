@@ -1,8 +1,7 @@
 """Sparse Jacobians and Hessians: patterns, colorings, and the engine over an engine.
 
 >>> import numpy as np, difint as di
->>> pattern = di.sparse.Pattern.of(np.eye(3) + np.eye(3, k=1))
->>> di.sparse.color_columns(pattern)
+>>> di.sparse.color_columns(np.eye(3) + np.eye(3, k=1))
 array([0, 1, 0], dtype=int32)
 """
 

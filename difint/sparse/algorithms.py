@@ -13,10 +13,9 @@ from difint.errors import ArgumentError, UnsupportedError, message
 from difint.sparse.choices import (
     DECOMPRESSIONS,
     Decompression,
-    check_pattern,
     check_seed,
-    check_symmetric,
     orders_of,
+    symmetric_pattern,
 )
 from difint.sparse.pattern import Pattern
 
@@ -89,21 +88,21 @@ class GreedyColoring(ColoringAlgorithm):
 
     def columns(self, pattern: Pattern) -> Any:
         """Color the columns as ``color_columns`` does."""
-        check_pattern("GreedyColoring.columns", pattern)
+        pattern = Pattern.of(pattern)
         from difint.sparse import greedy
 
         return greedy.columns(pattern, self.order, self.seed, self.postprocessing)
 
     def rows(self, pattern: Pattern) -> Any:
         """Color the rows as ``color_rows`` does."""
-        check_pattern("GreedyColoring.rows", pattern)
+        pattern = Pattern.of(pattern)
         from difint.sparse import greedy
 
         return greedy.rows(pattern, self.order, self.seed, self.postprocessing)
 
     def symmetric(self, pattern: Pattern) -> Any:
         """Color as ``color_star`` or ``color_acyclic`` does."""
-        check_symmetric("GreedyColoring.symmetric", pattern)
+        pattern = symmetric_pattern("GreedyColoring.symmetric", pattern)
         from difint.sparse import greedy
 
         how = (self.decompression, self.order, self.seed, self.postprocessing)
@@ -111,7 +110,7 @@ class GreedyColoring(ColoringAlgorithm):
 
     def bidirectional(self, pattern: Pattern) -> tuple[Any, Any]:
         """Color as ``color_bidirectional`` does."""
-        check_pattern("GreedyColoring.bidirectional", pattern)
+        pattern = Pattern.of(pattern)
         from difint.sparse import greedy
 
         return greedy.bidirectional(pattern, self.decompression, self.order, self.seed)
@@ -157,19 +156,19 @@ class ConstantColoring(ColoringAlgorithm):
 
     def symmetric(self, pattern: Pattern) -> Any:
         """Return the colors, of which there must be one for each column."""
-        check_symmetric("ConstantColoring.symmetric", pattern)
+        pattern = symmetric_pattern("ConstantColoring.symmetric", pattern)
         return self._one("symmetric", pattern, pattern.shape[1])
 
     def bidirectional(self, pattern: Pattern) -> tuple[Any, Any]:
         """Return the colors, which must be those of rows and of columns."""
-        check_pattern("ConstantColoring.bidirectional", pattern)
+        pattern = Pattern.of(pattern)
         if self._sizes() != pattern.shape:
             self._refuse("bidirectional", f"{pattern.shape[0]} row and {pattern.shape[1]} column")
         rows, columns = self.colors
         return rows, columns
 
     def _one(self, name: str, pattern: Pattern, size: int) -> Any:
-        check_pattern(f"ConstantColoring.{name}", pattern)
+        pattern = Pattern.of(pattern)
         if self._sizes() != (size,):
             self._refuse(name, str(size))
         return self.colors
@@ -265,7 +264,7 @@ class OptimalColoring(ColoringAlgorithm):
 
     def columns(self, pattern: Pattern) -> Any:
         """Color the columns with the fewest colors."""
-        check_pattern("OptimalColoring.columns", pattern)
+        pattern = Pattern.of(pattern)
         from difint.sparse import greedy, optimal
 
         found = greedy.columns(pattern, None, 0)
@@ -274,7 +273,7 @@ class OptimalColoring(ColoringAlgorithm):
 
     def rows(self, pattern: Pattern) -> Any:
         """Color the rows with the fewest colors."""
-        check_pattern("OptimalColoring.rows", pattern)
+        pattern = Pattern.of(pattern)
         return self.columns(pattern.transposed())
 
     def symmetric(self, pattern: Pattern) -> Any:

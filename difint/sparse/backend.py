@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, final
 
 from difint.backends import Backend, Mode, check_backend, check_choice, check_size
@@ -60,12 +60,14 @@ class AutoSparse(Backend):
         check_backend("AutoSparse", self.dense)
         if isinstance(self.dense, AutoSparse):
             _refuse("dense", "a backend that is not sparse itself", self.dense, "Pass its dense.")
-        if not isinstance(self.sparsity_detector, SparsityDetector):
+        detector: Any = self.sparsity_detector
+        if not isinstance(detector, SparsityDetector):
             remedy = "Pass KnownSparsityDetector(pattern), or DenseSparsityDetector()."
-            _refuse("sparsity_detector", "a sparsity detector", self.sparsity_detector, remedy)
-        if not isinstance(self.coloring_algorithm, ColoringAlgorithm):
+            _refuse("sparsity_detector", "a sparsity detector", detector, remedy)
+        coloring: Any = self.coloring_algorithm
+        if not isinstance(coloring, ColoringAlgorithm):
             remedy = "Leave coloring_algorithm= out, or pass ConstantColoring(colors)."
-            _refuse("coloring_algorithm", "a coloring algorithm", self.coloring_algorithm, remedy)
+            _refuse("coloring_algorithm", "a coloring algorithm", coloring, remedy)
         check_choice("AutoSparse", "format", self.format, (None, "csc", "csr", "dense"))
         check_choice("AutoSparse", "triangle", self.triangle, (None, "lower", "upper"))
         check_choice("AutoSparse", "verify", self.verify, (True, False))
@@ -79,8 +81,6 @@ class AutoSparse(Backend):
 
     def counterpart(self, mode: Mode) -> Backend:
         """Return the same with the dense backend in forward or in reverse mode alone."""
-        from dataclasses import replace
-
         return replace(self, dense=self.dense.counterpart(mode))
 
     def engine(self) -> Engine:

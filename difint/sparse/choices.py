@@ -54,25 +54,11 @@ def check_seed(where: str, seed: Any) -> None:
     raise ArgumentError(text)
 
 
-def check_pattern(where: str, pattern: Any) -> None:
-    """Require a pattern."""
-    if isinstance(pattern, Pattern):
-        return
-    text = message(
-        where,
-        "pattern is not a pattern",
-        expected="a Pattern",
-        got=f"a {type(pattern).__name__}",
-        remedy="Write Pattern.of(matrix).",
-    )
-    raise ArgumentError(text)
-
-
-def check_symmetric(where: str, pattern: Any) -> None:
-    """Require a pattern that is its own transpose."""
-    check_pattern(where, pattern)
+def symmetric_pattern(where: str, value: Any) -> Pattern:
+    """Read a pattern, and require that it is its own transpose."""
+    pattern = Pattern.of(value)
     if pattern.is_symmetric:
-        return
+        return pattern
     rows, columns = pattern.shape
     lonely = "entries without a counterpart beyond the diagonal"
     text = message(

@@ -42,11 +42,16 @@ def count_of(colors: Any | None) -> int:
     return 0 if colors is None else int(colors.max(initial=-1)) + 1
 
 
+_ENOUGH = 2
+"""Passes for each entry of an average line, up to which one side alone is colored."""
+
+
 @final
 @dataclass(frozen=True, slots=True)
 class _Candidate:
     colors: Sides
     direct: bool
+    passes: int
     cost: float
     text: str
 
@@ -62,16 +67,19 @@ def for_hessian(engine: Engine, pattern: Pattern, algorithm: ColoringAlgorithm) 
 def for_jacobian(engine: Engine, pattern: Pattern, algorithm: ColoringAlgorithm) -> Choice:
     """Color columns for pushforwards, rows for pullbacks, or both, whatever costs least."""
     forward, reverse = engine.pushforward is not None, engine.pullback is not None
-    tries: list[tuple[bool, Callable[[], Sides]]] = [
-        (forward, lambda: Sides(None, algorithm.columns(pattern))),
-        (reverse, lambda: Sides(algorithm.rows(pattern), None)),
-        (forward and reverse, lambda: _both(algorithm, pattern)),
+    # A single pass cannot be beaten; and what takes little more passes than a line has entries
+    # has no dense lines, which alone make it worth while to color both sides.
+    few = _ENOUGH * pattern.nnz / max(*pattern.shape, 1)
+    tries: list[tuple[float | None, Callable[[], Sides]]] = [
+        (1 if forward else None, lambda: Sides(None, algorithm.columns(pattern))),
+        (1 if reverse else None, lambda: Sides(algorithm.rows(pattern), None)),
+        (few if forward and reverse else None, lambda: _both(algorithm, pattern)),
     ]
     found: list[_Candidate] = []
     failed: list[Exception] = []
-    for possible, attempt in tries:
-        if not possible or (found and min(one.cost for one in found) <= 1):
-            continue  # a single pass cannot be beaten
+    for most, attempt in tries:
+        if most is None or (found and min(one.passes for one in found) <= most):
+            continue
         try:
             found.append(_weighed(engine, algorithm, attempt()))
         except (ArgumentError, UnsupportedError) as error:
@@ -92,7 +100,8 @@ def _weighed(engine: Engine, algorithm: ColoringAlgorithm, colors: Sides) -> _Ca
     parts = [_counted(columns, "pushforward")] if colors.columns is not None else []
     parts += [_counted(rows, "pullback")] if colors.rows is not None else []
     direct = len(parts) == 1 or algorithm.decompression == "direct"
-    return _Candidate(colors, direct, columns + engine.pullback_cost * rows, " + ".join(parts))
+    cost = columns + engine.pullback_cost * rows
+    return _Candidate(colors, direct, columns + rows, cost, " + ".join(parts))
 
 
 def _reason(pattern: Pattern, best: _Candidate, found: list[_Candidate]) -> str:

@@ -20,10 +20,9 @@ from difint.sparse.algorithms import (
 from difint.sparse.choices import (
     DECOMPRESSIONS,
     Decompression,
-    check_pattern,
     check_seed,
-    check_symmetric,
     orders_of,
+    symmetric_pattern,
 )
 from difint.sparse.pattern import Pattern
 
@@ -40,13 +39,14 @@ __all__ = [
 ]
 
 
-def color_columns(pattern: Pattern, order: Any = None, seed: int = 0) -> Any:
+def color_columns(pattern: Any, order: Any = None, seed: int = 0) -> Any:
     """Color columns so that those with an entry in a common row differ.
 
     Partial distance-2 coloring; Gebremedhin, Manne and Pothen (2005), section 3.
 
     Args:
-        pattern: the pattern of a matrix of shape ``(m, n)``.
+        pattern: the pattern of a matrix of shape ``(m, n)``: a ``scipy.sparse`` array, a dense one,
+            or a ``Pattern``.
         order: the order in which columns are colored, or several, of which the best is kept:
             ``"natural"``, ``"largest_first"``, ``"smallest_last"``, ``"incidence_degree"``,
             ``"dynamic_largest_first"`` or ``"random"``. By default several are tried, and the
@@ -60,10 +60,10 @@ def color_columns(pattern: Pattern, order: Any = None, seed: int = 0) -> Any:
         ArgumentError: an unknown order, or something else than a pattern.
 
     >>> import numpy as np
-    >>> color_columns(Pattern.of(np.eye(3) + np.eye(3, k=1)))
+    >>> color_columns(np.eye(3) + np.eye(3, k=1))
     array([0, 1, 0], dtype=int32)
     """
-    check_pattern("color_columns", pattern)
+    pattern = Pattern.of(pattern)
     chosen = orders_of("color_columns", order)
     check_seed("color_columns", seed)
     from difint.sparse import greedy
@@ -71,13 +71,14 @@ def color_columns(pattern: Pattern, order: Any = None, seed: int = 0) -> Any:
     return greedy.columns(pattern, chosen, seed)
 
 
-def color_rows(pattern: Pattern, order: Any = None, seed: int = 0) -> Any:
+def color_rows(pattern: Any, order: Any = None, seed: int = 0) -> Any:
     """Color rows so that those with an entry in a common column differ.
 
     Partial distance-2 coloring; Gebremedhin, Manne and Pothen (2005), section 3.
 
     Args:
-        pattern: the pattern of a matrix of shape ``(m, n)``.
+        pattern: the pattern of a matrix of shape ``(m, n)``: a ``scipy.sparse`` array, a dense one,
+            or a ``Pattern``.
         order: as for ``color_columns``.
         seed: where ``"random"`` starts.
 
@@ -88,10 +89,10 @@ def color_rows(pattern: Pattern, order: Any = None, seed: int = 0) -> Any:
         ArgumentError: an unknown order, or something else than a pattern.
 
     >>> import numpy as np
-    >>> color_rows(Pattern.of(np.ones((3, 1))))
+    >>> color_rows(np.ones((3, 1)))
     array([0, 1, 2], dtype=int32)
     """
-    check_pattern("color_rows", pattern)
+    pattern = Pattern.of(pattern)
     chosen = orders_of("color_rows", order)
     check_seed("color_rows", seed)
     from difint.sparse import greedy
@@ -99,13 +100,13 @@ def color_rows(pattern: Pattern, order: Any = None, seed: int = 0) -> Any:
     return greedy.rows(pattern, chosen, seed)
 
 
-def color_star(pattern: Pattern, order: Any = None, seed: int = 0) -> Any:
+def color_star(pattern: Any, order: Any = None, seed: int = 0) -> Any:
     """Color columns so that a symmetric matrix can be read from its products directly.
 
     Star coloring; Gebremedhin, Tarafdar, Manne and Pothen (2007), algorithm 4.1.
 
     Args:
-        pattern: the pattern of a symmetric matrix of shape ``(n, n)``.
+        pattern: the pattern of a symmetric matrix of shape ``(n, n)``, likewise.
         order: as for ``color_columns``.
         seed: where ``"random"`` starts.
 
@@ -118,19 +119,19 @@ def color_star(pattern: Pattern, order: Any = None, seed: int = 0) -> Any:
     >>> import numpy as np
     >>> arrow = np.eye(4)
     >>> arrow[0] = arrow[:, 0] = 1
-    >>> color_star(Pattern.of(arrow))
+    >>> color_star(arrow)
     array([0, 1, 1, 1], dtype=int32)
     """
     return _symmetric("color_star", "direct", pattern, order, seed)
 
 
-def color_acyclic(pattern: Pattern, order: Any = None, seed: int = 0) -> Any:
+def color_acyclic(pattern: Any, order: Any = None, seed: int = 0) -> Any:
     """Color columns so that a symmetric matrix follows from its products by substitution.
 
     Acyclic coloring; Gebremedhin, Tarafdar, Manne and Pothen (2007), algorithm 3.1.
 
     Args:
-        pattern: the pattern of a symmetric matrix of shape ``(n, n)``.
+        pattern: the pattern of a symmetric matrix of shape ``(n, n)``, likewise.
         order: as for ``color_columns``.
         seed: where ``"random"`` starts.
 
@@ -141,14 +142,14 @@ def color_acyclic(pattern: Pattern, order: Any = None, seed: int = 0) -> Any:
         ArgumentError: an unknown order, or a pattern that is not symmetric.
 
     >>> import numpy as np
-    >>> color_acyclic(Pattern.of(np.eye(4) + np.eye(4, k=1) + np.eye(4, k=-1)))
+    >>> color_acyclic(np.eye(4) + np.eye(4, k=1) + np.eye(4, k=-1))
     array([0, 1, 0, 1], dtype=int32)
     """
     return _symmetric("color_acyclic", "substitution", pattern, order, seed)
 
 
-def _symmetric(where: str, decompression: str, pattern: Pattern, order: Any, seed: int) -> Any:
-    check_symmetric(where, pattern)
+def _symmetric(where: str, decompression: str, pattern: Any, order: Any, seed: int) -> Any:
+    pattern = symmetric_pattern(where, pattern)
     chosen = orders_of(where, order)
     check_seed(where, seed)
     from difint.sparse import greedy
@@ -157,7 +158,7 @@ def _symmetric(where: str, decompression: str, pattern: Pattern, order: Any, see
 
 
 def color_bidirectional(
-    pattern: Pattern, decompression: Decompression = "direct", order: Any = None, seed: int = 0
+    pattern: Any, decompression: Decompression = "direct", order: Any = None, seed: int = 0
 ) -> tuple[Any, Any]:
     """Color rows and columns together, so that each entry is told by its row or its column.
 
@@ -165,7 +166,8 @@ def color_bidirectional(
     columns or rows alone take no more colors, only they are colored.
 
     Args:
-        pattern: the pattern of a matrix of shape ``(m, n)``.
+        pattern: the pattern of a matrix of shape ``(m, n)``: a ``scipy.sparse`` array, a dense one,
+            or a ``Pattern``.
         decompression: ``"direct"``, or ``"substitution"`` for fewer colors.
         order: as for ``color_columns``.
         seed: where ``"random"`` starts.
@@ -180,12 +182,12 @@ def color_bidirectional(
     >>> import numpy as np
     >>> arrow = np.eye(4)
     >>> arrow[0] = arrow[:, 0] = 1
-    >>> rows, columns = color_bidirectional(Pattern.of(arrow))
+    >>> rows, columns = color_bidirectional(arrow)
     >>> int(rows.max() + 1), int(columns.max() + 1)
     (1, 2)
     """
     where = "color_bidirectional"
-    check_pattern(where, pattern)
+    pattern = Pattern.of(pattern)
     check_choice(where, "decompression", decompression, DECOMPRESSIONS)
     chosen = orders_of(where, order)
     check_seed(where, seed)

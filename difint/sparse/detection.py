@@ -127,7 +127,8 @@ class DenseSparsityDetector(SparsityDetector):
 
     Args:
         method: ``"jacobian"`` computes the dense matrix; ``"nan"`` sets one entry of ``x`` after
-            the other to NaN, and sees where ``f`` (for a Hessian, its gradient) becomes NaN.
+            the other to NaN, and sees where ``f`` (for a Hessian, its gradient) becomes NaN: more
+            than needed, above all where a gradient comes from forward mode, for ``0 * NaN`` is NaN.
         samples: the number of points: ``x``, and others up to half as large again.
         seed: of the other points.
 
@@ -209,5 +210,3 @@ class DenseSparsityDetector(SparsityDetector):
         parts = zip(*entries, strict=True) if entries else ([np.empty(0, int)],) * 2
         indices = tuple(np.concatenate(list(one)) for one in parts)
         return Pattern.of(indices, (rows, size))
-
-

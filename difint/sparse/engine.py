@@ -19,7 +19,7 @@ from difint.sparse import choosing
 from difint.sparse.choosing import Choice
 from difint.sparse.decompression import Program, program_of
 from difint.sparse.detection import SparsityDetector
-from difint.sparse.evaluation import Direction, Evaluation, Passes
+from difint.sparse.evaluation import Direction, Passes
 from difint.sparse.matrices import Layout, layout_of
 from difint.sparse.pattern import Pattern
 from difint.sparse.sparsity import PlanSparsity
@@ -37,6 +37,7 @@ def engine(backend: AutoSparse) -> Engine:
     inner = dense.inner
     if inner is not None:
         inner = replace(inner, compiled={**inner.compiled, "jacobian": jacobian})
+    sparse: dict[str, Callable[..., Compiled]]
     sparse = {**dense.compiled, "jacobian": jacobian, "hessian": hessian}
     return replace(dense, compiled=sparse, inner=inner)
 
@@ -309,10 +310,12 @@ def _pushed(dense: Engine, problem: Problem, args: tuple[Any, ...], t: Any) -> A
 def _sparse_result(dense: Engine, matrix: _Matrix, problem: Problem, made: Compiled) -> Compiled:
     """Let compiled code that fills entries fill those of a matrix."""
     layout, fill, bind = matrix.layout, made.fill, made.bind
+    assert bind is not None, "what fills entries binds their memory"
     product = made.product or partial(_pushed, dense, problem)
 
     def filled(*args: Any) -> bool:
         *given, out = args
+        assert fill is not None, "it is used only where there is one"
         return bool(fill(*given, *layout.entries_of(out)))
 
     def bound(args: tuple[Any, ...], out: Any) -> Callable[[], Any] | None:

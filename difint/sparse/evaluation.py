@@ -14,7 +14,9 @@ from difint.sparse import decompression
 from difint.sparse.decompression import Program
 
 
-class Direction(NamedTuple):
+@final
+@dataclass(frozen=True, slots=True)
+class Direction:
     """The passes of one side of a matrix.
 
     Attributes:
@@ -176,9 +178,7 @@ class Passes:
             begin += direction.count
         single = self._compiled(first, 1, None)
         none = self.engine.arrays.constant(_seeds(first, -1, 1), first.like)
-        made = Evaluation(
-            tuple(parts), self.program, self.dtype, self._product(first, single, 1)
-        )
+        made = Evaluation(tuple(parts), self.program, self.dtype, self._product(first, single, 1))
         return made, replace(made, lower=lambda args: single(*args, none)[0][0])
 
     def _chunked(self, directions: Sequence[Direction]) -> Evaluation:

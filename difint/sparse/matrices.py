@@ -81,9 +81,7 @@ class Layout:
         template = self.template
         line, across = ("column", "rows") if self.format == "csc" else ("row", "columns")
         for j in range(template.indptr.size - 1):
-            want, have = (
-                one.indices[one.indptr[j] : one.indptr[j + 1]] for one in (template, out)
-            )
+            want, have = (one.indices[one.indptr[j] : one.indptr[j + 1]] for one in (template, out))
             if not np.array_equal(want, have):
                 return f"{line} {j}: {across} {_listed(want)}", f"{line} {j}: {_listed(have)}"
         return "equal index arrays", "index arrays with something after the last entry"
@@ -126,7 +124,12 @@ def layout_of(pattern: Pattern, format: str, triangle: str | None, dtype: Any) -
     if format == "csr":
         order = np.lexsort((pattern.columns, pattern.indices))
         turned = pattern.transposed()
-        made, starts, indices, entries = sparse.csr_array, turned.indptr, turned.indices, entries[order]
+        made, starts, indices, entries = (
+            sparse.csr_array,
+            turned.indptr,
+            turned.indices,
+            entries[order],
+        )
     nothing = np.empty(entries.size, dtype)
     template = made((nothing, indices, starts), pattern.shape)
     template.has_canonical_format  # noqa: B018  # a property that remembers what it found

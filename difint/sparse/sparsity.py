@@ -100,9 +100,7 @@ class PlanSparsity(Sparsity):
         defects = np.abs(both - first - dense)
         return float(_NOISE * defects[np.isfinite(defects)].max(initial=0.0))
 
-    def _compare(
-        self, entries: Any, dense: Any, t: Any, noise: float, *, forward: bool
-    ) -> None:
+    def _compare(self, entries: Any, dense: Any, t: Any, noise: float, *, forward: bool) -> None:
         """Compare a product with that of the entries, relative to the size of its terms."""
         rows, columns, values = self._all_entries(entries)
         if not forward:

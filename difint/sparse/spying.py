@@ -27,7 +27,9 @@ def spy(pattern: Pattern, choice: Choice, axes: Any = None) -> Any:
     colors = program.passes
     _scatter(axes[0], pattern.columns, pattern.indices, colors, pattern.shape, how)
     axes[0].set_title(f"{pattern.shape[0]} x {pattern.shape[1]}, {pattern.nnz} entries")
-    size = max(pattern.shape[0] if forward.any() else 0, pattern.shape[1] if rows is not None else 0)
+    size = max(
+        pattern.shape[0] if forward.any() else 0, pattern.shape[1] if rows is not None else 0
+    )
     _scatter(axes[1], program.passes, program.places, colors, (size, passes), how)
     axes[1].set_title(f"compressed: {passes} passes")
     axes[1].set_aspect("auto")

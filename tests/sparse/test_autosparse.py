@@ -207,7 +207,7 @@ def test_formats(format, dense):
     assert getattr(made, "format", "dense") == format
     target = plan.execute(0 * x)
     if format == "dense":
-        target[:] = np.nan
+        target = np.full(target.shape, np.nan)
     assert plan.execute(x, out=target) is target
     for one in (made, target, plan.value_and_jacobian(x)[1]):
         near(one if format == "dense" else one.toarray(), 2 * matrix * x)
@@ -244,7 +244,7 @@ def test_rows_and_columns_together_where_that_costs_less():
     assert plan.route == "pushforward × 2 + pullback × 1"
     assert "2 pushforwards + 1 pullback instead of 30; cost 4, not 30" in plan.info.sparsity
     near(plan.execute(x).toarray(), arrow_jacobian(x))
-    assert [len(one) for one in plan.groups.columns] == [1, 29]
+    assert sorted(len(one) for one in plan.groups.columns) == [1, 29]
     assert [len(one) for one in plan.groups.rows] == [1]
     forward = di.prepare_jacobian(arrow(jnp), known(di.AutoJax("forward"), pattern), x)
     assert forward.route == "pushforward × 30"
@@ -485,15 +485,17 @@ def test_indices_are_a_pattern_too():
 def test_constant_and_optimal_colorings():
     colors = np.arange(N) % 3
 
-    def route(coloring, dense=di.AutoJax(), pattern=TRIDIAGONAL, f=bratu(jnp)):
-        backend = known(dense, pattern, coloring_algorithm=coloring)
-        return di.prepare_jacobian(f, backend, X).route
+    def route(coloring, mode=None):
+        backend = known(di.AutoJax(mode), TRIDIAGONAL, coloring_algorithm=coloring)
+        return di.prepare_jacobian(bratu(jnp), backend, X).route
 
     assert route(di.ConstantColoring(colors)) == "pushforward × 3"
-    assert route(di.ConstantColoring(colors), di.AutoJax("reverse")) == "pullback × 3"
+    assert route(di.ConstantColoring(colors), "reverse") == "pullback × 3"
     assert route(di.OptimalColoring()) == "pushforward × 3"
     both = di.ConstantColoring(([0] + [-1] * (N - 1), [0] + [1] * (N - 1)))
-    assert route(both, pattern=arrow_pattern(N), f=arrow(jnp)) == "pushforward × 2 + pullback × 1"
+    backend = known(di.AutoJax(), arrow_pattern(N), coloring_algorithm=both)
+    plan = di.prepare_jacobian(arrow(jnp), backend, X)
+    assert plan.route == "pushforward × 2 + pullback × 1"
     for wrong in (di.ConstantColoring(colors // 2), di.ConstantColoring(colors[:5]), both):
         with pytest.raises(di.ArgumentError, match="do not tell entry|do not fit the matrix"):
             route(wrong)

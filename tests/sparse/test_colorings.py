@@ -329,7 +329,7 @@ REFUSED = {
     "postprocessing": (lambda: GreedyColoring(postprocessing=2), "postprocessing is not"),
     "the other triangle": (lambda: color_star(LOWER.transposed()), "not symmetric"),
     "a negative seed": (lambda: GreedyColoring(seed=-1), "seed is not a seed"),
-    "a matrix": (lambda: color_columns(np.eye(2)), "Write Pattern.of"),
+    "a vector": (lambda: color_columns(np.ones(2)), "this is not a pattern"),
     "a shape": (lambda: color_star(WIDE), r"a pattern of shape \(2, 3\)"),
     "a triangle": (lambda: color_acyclic(LOWER), "without a counterpart"),
     "a triangle, greedy": (lambda: GreedyColoring().symmetric(LOWER), "color_bidirectional"),

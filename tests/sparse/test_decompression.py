@@ -100,9 +100,7 @@ def test_a_symmetric_matrix_comes_back_exactly(way, pattern, part):
     }[part]
     color, direct = SYMMETRIC[way]
     entries = np.flatnonzero(kept)
-    data, _ = decompressed(
-        dense, color(made), None, symmetric=True, direct=direct, entries=entries
-    )
+    data, _ = decompressed(dense, color(made), None, symmetric=True, direct=direct, entries=entries)
     assert (data == dense[made.indices, made.columns][kept]).all()
 
 

@@ -11,8 +11,14 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from difint.engine import Apply, Arrays, At, Compiled, Engine, Kernel, Occasion
-from difint.engines.numba import compressed
-from difint.engines.numba import creation, linear, methods, reductions  # noqa: F401  # they register overloads
+from difint.engines.numba import (  # noqa: F401  # they register overloads
+    compressed,
+    compressed_hessian,
+    creation,
+    linear,
+    methods,
+    reductions,
+)
 from difint.engines.numba.compiling import RECIPES, compiled
 from difint.engines.numba.lowering import KINDS, lower
 from difint.engines.numba.watching import watch
@@ -62,6 +68,6 @@ def engine(backend: AutoNumba) -> Engine:
             "hvp": partial(_at, "hvp"),
         },
         compiled={name: partial(_whole, name) for name in RECIPES},
-        compressed={"jacobian": compressed.jacobian},
+        compressed={"jacobian": compressed.jacobian, "hessian": compressed_hessian.hessian},
         inplace=True,
     )

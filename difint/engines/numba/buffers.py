@@ -9,7 +9,7 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 from numba.np.arrayobj import _empty_nd_impl, make_array, populate_array
 
-from difint.engines.numba.dual import Dual, parts_of, splat
+from difint.engines.numba.dual import Active, Dual, parts_of, splat
 
 _I32 = ir.IntType(32)
 
@@ -326,8 +326,8 @@ def no_array(typingctx: Any, like: Any) -> Any:
     return vector(like), emit
 
 
-def zero_of(dual: Dual) -> Any:
-    """Make an intrinsic without arguments that is the dual zero of a type."""
+def zero_of(dual: Active) -> Any:
+    """Make an intrinsic without arguments that is the zero of a type of duals, or the like."""
 
     @intrinsic
     def zero(typingctx: Any) -> Any:

@@ -138,8 +138,10 @@ def _compiled(
     inputs = (input_place("x", np.empty(x.shape, x.dtype)),)
     out, lower = result_place("out", (size,), y.dtype), result_place("lower0", y.shape, y.dtype)
     door = Door(core, plan.chunks, inputs, function.leaves, out, (lower,), key, (_STATE,))
-    return door, in_turns(door, function, door.for_python()), in_turns(
-        door, function, door.for_memory()
+    return (
+        door,
+        in_turns(door, function, door.for_python()),
+        in_turns(door, function, door.for_memory()),
     )
 
 
@@ -204,9 +206,7 @@ def _core(sweep: Callable[..., Any], plan: _Plan, *, fastmath: Any) -> Any:
         run = njit(parallel=True, **how)(shared)
     guarded = within_workspace(run)
 
-    def core(
-        x: Any, state: Any, leaves: Any, out: Any, lower: Any, first: Any, last: Any
-    ) -> None:
+    def core(x: Any, state: Any, leaves: Any, out: Any, lower: Any, first: Any, last: Any) -> None:
         guarded(x, state, leaves, out, lower, first, last)
 
     return njit(**PART)(core)

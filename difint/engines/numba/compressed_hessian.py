@@ -20,7 +20,7 @@ from numba.np.numpy_support import as_dtype, from_dtype
 from difint.engine import Arrays, Compiled, Compression
 from difint.engines.numba import element_arrays  # noqa: F401  # it registers overloads
 from difint.engines.numba.banks import BANKS, HEADER, prepared, whole
-from difint.engines.numba.buffers import vector_at, zero_of
+from difint.engines.numba.buffers import frozen, vector_at, zero_of
 from difint.engines.numba.compiling import callable_of, function_of
 from difint.engines.numba.element import MOST_ROOM, Blend, Term, Total
 from difint.engines.numba.element_functions import as_total, home_of, number_of
@@ -83,13 +83,18 @@ class Form:
         return HEADER + -(-size // 64) * 64
 
 
+_MOST_FLOATS = 2**32 - 1
+"""Floats in the rows at most: entries are found by numbers of 32 bits."""
+
+
 def hessian(arrays: Arrays, problem: Problem, job: Compression) -> Compiled | None:
     """Compile the entries of a Hessian; ``None`` where ``f`` is not seen to be a sum of terms."""
     function = function_of(problem)
-    if job.count > MOST_COLORS or (job.chunk is not None and job.chunk < job.count):
-        return None
     width = 1 + job.count  # the gradient stands first
     width += bool((job.colors < 0).any())  # a place for columns without a color, which is not read
+    tight = job.chunk is not None and job.chunk < job.count  # less memory than for all colors
+    if tight or job.count > MOST_COLORS or (problem.x.size + 1) * width > _MOST_FLOATS:
+        return None
     places = job.colors, job.rows, job.passes
     for room in (0, min(job.count + 2, MOST_ROOM)):
         form = Form(int(job.passes.size), width, unit=True, room=room)
@@ -156,7 +161,7 @@ def _sweep(problem: Problem, function: DualFunction, form: Form) -> Any:
     number, width, n = from_dtype(problem.x.dtype), form.width, problem.x.size
     call, filled = function.call, 1 if function.in_place else 0
     variables_at = vector_at(Term(number, 1, (), unit=form.unit, room=form.room))
-    made = Blend(number, form.room) if form.room else Total(number)
+    made: Any = Blend(number, form.room) if form.room else Total(number)
     ys_at, fresh = vector_at(made), freshener(function.contexts, zero_of(made))
     indices_at, floats_at = vector_at(types.uint32), vector_at(number)
     floats, stride = (n + 1) * width, form.stride(n, number)
@@ -173,7 +178,7 @@ def _sweep(problem: Problem, function: DualFunction, form: Form) -> Any:
             place_variable(variables, i, x[i], root)
         if filled:
             ys[0] = 0.0
-        row = call(variables, ys, fresh(leaves))
+        row = call(frozen(variables), ys, fresh(leaves))
         if len(row) != 1:
             raise ValueError(ANOTHER_SIZE)
         total = as_total(row[0])
@@ -195,9 +200,7 @@ def _core(sweep: Callable[..., Any], fastmath: Any) -> Any:
     """Compile ``core(x, state, leaves, out, lower, 0, 1)``."""
     guarded = within_workspace(njit(**PART, fastmath=fastmath)(sweep))
 
-    def core(
-        x: Any, state: Any, leaves: Any, out: Any, lower: Any, first: Any, last: Any
-    ) -> None:
+    def core(x: Any, state: Any, leaves: Any, out: Any, lower: Any, first: Any, last: Any) -> None:
         guarded(x, state, leaves, out, lower, first, last)
 
     return njit(**PART)(core)
@@ -215,8 +218,8 @@ def _state(problem: Problem, form: Form, how: tuple[Any, ...], weights: Any = No
         variables.view(dtype)[:, 3 * 8 // dtype.itemsize] = weights
     flat = (entry_rows.astype(np.int64) + 1) * width + 1 + passes
     rest = form.result_bytes + BANKS * form.stride(n, from_dtype(problem.x.dtype))
-    nothing = [np.empty(0, dtype) for dtype in (np.uint32, np.int64, np.int32)]
-    return State(flat.astype(np.uint32), *nothing, variables, rest)
+    nothing: Any = np.empty(0)
+    return State(flat.astype(np.uint32), nothing, nothing, nothing, variables, rest)
 
 
 def _product(

@@ -7,6 +7,7 @@ nobody wrote would have a bank that is none.
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import numpy as np
@@ -104,3 +105,37 @@ def _emit_copy(context: Any, builder: Any, sig: Any, args: Any) -> Any:
     call = context.get_function(fnty, fnty.get_call_type(typing, sig.args, {}))
     context.add_linking_libs(getattr(call, "libs", ()))
     return call(builder, args)
+
+
+@compiled
+def _dot(a: Any, b: Any) -> Any:
+    if a.size != b.size:
+        raise ValueError("incompatible array sizes for a product")
+    total = 0.0
+    for i in range(a.size):
+        total += a[i] * b[i]
+    return total
+
+
+@compiled
+def _matrix_vector(a: Any, x: Any, made: Any) -> Any:
+    product = np.empty(a.shape[0], made.dtype)
+    for i in range(a.shape[0]):
+        product[i] = _dot(a[i], x)
+    return product
+
+
+def _choose_product(a: Any, b: Any) -> Any:
+    if not any(map(_is_element_array, (a, b))):
+        return None
+    dims = getattr(a, "ndim", 0), getattr(b, "ndim", 0)
+    if dims == (1, 1):
+        return lambda a, b: _dot(a, b)
+    first = _is_element_array(a)
+    if dims == (2, 1):
+        return lambda a, b: _matrix_vector(a, b, a if first else b)
+    return (lambda a, b: _matrix_vector(b.T, a, a if first else b)) if dims == (1, 2) else None
+
+
+for _function in (np.dot, np.matmul, operator.matmul, np.vdot):
+    overloading(_function)(_choose_product)

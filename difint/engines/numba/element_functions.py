@@ -82,7 +82,7 @@ def _chained(typingctx: Any, y: Any, c: Any, x: Any) -> Any:
     """Make a function of one number: ``c`` is the derivative, a dual or a real."""
     blend = blend_of((x,))
     curved_pairs = all_pairs(x.slots) if blend is None and isinstance(c, Dual) else ()
-    result = blend or Term(x.float, x.slots, curved_pairs or x.pairs)
+    result: Any = blend or Term(x.float, x.slots, curved_pairs or x.pairs)
 
     def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         value = _value(context, builder, x.float, y, args[0])

@@ -96,7 +96,7 @@ def _install(op: Callable[..., Any], result: Callable[..., Any], emit: Any, coun
     body = {"key": op, "result": lambda self, args: result(*args)}
     infer_global(op)(type(f"Element_{op.__name__}", (_Template,), body))
     kinds = (Term, Total)
-    forms = [(one,) for one in kinds]
+    forms: list[Any] = [(one,) for one in kinds]
     if count == 2:
         forms = [(one, other) for one in kinds for other in (*kinds, types.Float)]
         forms += [(types.Float, one) for one in kinds]
