@@ -47,16 +47,23 @@ class Delivery:
 
     def deliver(self, args: tuple[Any, ...], out: Any, y: Any, *, full: bool) -> Any:
         """Run on unwrapped arguments that fit; fill ``out`` and ``y`` where they are given."""
-        if y is None and not full and out is not None:
+        if y is None and out is not None:
             target = self._plain_target(out, args)
             if target is not None:
-                if self.into is None:
-                    self.write(target, self.kernel(*args))
-                else:
-                    self.into(args, target, False)
-                return out
+                lower = self._fill(args, target, full)
+                return (*lower, out) if full else out
         self.check(args, out, y)
         return self.run(args, out, y, full=full)
+
+    def _fill(self, args: tuple[Any, ...], target: Any, full: bool) -> Any:
+        """Write the result to an array that fits; return the user's lower orders."""
+        if self.into is not None:
+            lower = self.into(args, target, full)
+        else:
+            *lower, result = self.full(*args) if full else (self.kernel(*args),)
+            self.write(target, result)
+        pairs = zip(self.forms, lower, strict=False)
+        return [part if form.leave is None else form.leave(part) for form, part in pairs]
 
     def _plain_target(self, out: Any, args: tuple[Any, ...]) -> Any:
         """Get the array that ``out`` is, or holds, if it needs no further check; else ``None``."""

@@ -195,8 +195,9 @@ class Compiled:
         fill: ``(x, [t,] *contexts, out) -> done``: writes the result to ``out`` after checking
             it; declines with ``False`` or ``TypeError`` what it was not compiled for. ``None``
             where results are tuples.
-        bind: ``(args, out) -> step``, which reads the arguments' memory again at each call;
-            ``None`` for memory that it was not compiled for, or instead of the function.
+        bind: ``(args, out[, returned]) -> step``, which reads the arguments' memory again at each
+            call, fills ``out`` and returns it, or what is to be returned instead; ``None`` for
+            memory that it was not compiled for, or instead of the function.
         export: what other compiled code can call; ``None`` for trees and tuples.
         route: how the operator is obtained.
         form: the form of the result; ``None`` for that of the operator.

@@ -321,15 +321,8 @@ def _sparse_result(dense: Engine, matrix: _Matrix, problem: Problem, made: Compi
     def bound(args: tuple[Any, ...], out: Any) -> Callable[[], Any] | None:
         if out is None:
             return None
-        step = bind(args, *layout.entries_of(out))
-        if step is None:
-            return None
-
-        def stepped(step: Any = step, out: Any = out) -> Any:
-            step()
-            return out
-
-        return stepped
+        step: Callable[[], Any] | None = bind(args, *layout.entries_of(out), out)
+        return step
 
     def evaluate(args: tuple[Any, ...]) -> Any:
         return made.kernel(*args)

@@ -228,11 +228,23 @@ def numba_lines() -> Iterator[Line]:
 # fmt: on
 
 
+def sparse_lines() -> Iterator[Line]:
+    """Compare sparse plans with rivals that nothing else needs."""
+    try:
+        from tests.benchmarks import sparse
+    except ModuleNotFoundError as error:
+        print(f"sparse: NOT RUN, for {error.name} is not installed: pip install asdex casadi")
+        return
+    yield from sparse.brusselator_lines()
+    yield from sparse.jax_lines()
+
+
 GROUPS: dict[str, tuple[Callable[[], Iterator[Line]], ...]] = {
     "numba": (numba_lines, kinetics_lines),
     "jax": (jacobian_lines, gradient_lines),
     "differences": (finite_difference_lines,),
     "torch": (torch_lines,),
+    "sparse": (sparse_lines,),
 }
 
 

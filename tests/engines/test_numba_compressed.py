@@ -11,6 +11,7 @@ import pytest
 import difint as di
 from difint.sparse import Pattern
 from tests.sparse.problems import banded, bratu, bratu_in_place, bratu_jacobian, random_matrix
+from tests.test_plan import frames_over
 
 N = 40
 X = np.sin(1.0 + np.arange(N))
@@ -154,3 +155,17 @@ print(seen.compilations, plan.execute(np.arange(5.0)).data.sum())
     (first, total), (second, again) = (run.stdout.split() for run in runs)
     assert int(first) > int(second) == 0
     assert total == again
+
+
+def test_frames():
+    plan, x = prepare(), X.copy()
+    made = plan.execute(x)
+    step = plan.bind(x, out=made)
+    calls = {
+        5: lambda: plan.execute(x),
+        4: lambda: plan.execute(x, out=made),
+        2: lambda: step(),
+    }
+    for most, call in calls.items():
+        frames = frames_over(None, call)
+        assert len(frames) <= most, frames

@@ -91,7 +91,9 @@ _FLOATS_FIRST[1, 2] = lambda a, b: _floats_times_matrix(a.reshape((1, -1)), b)[0
 
 def _choose_product(a: Any, b: Any) -> Any:
     arrays = isinstance(a, types.Array) and isinstance(b, types.Array)
-    if not arrays or is_element(a.dtype) or is_element(b.dtype) or not involves_duals((a, b)) or not {a.ndim, b.ndim} <= {1, 2}:
+    if not arrays or not involves_duals((a, b)) or not {a.ndim, b.ndim} <= {1, 2}:
+        return None
+    if is_element(a.dtype) or is_element(b.dtype):
         return None
     if not is_dual_array(b):
         return _FLOATS_SECOND[a.ndim, b.ndim]

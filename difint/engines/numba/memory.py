@@ -15,13 +15,15 @@ from difint.trees import PYTHON_TREES
 def binder(
     door: Door, at: Any, hidden: tuple[Any, ...] = (), kept: Any = None
 ) -> Callable[..., Any]:
-    """Build ``bind(args, out) -> step``; ``None`` where an argument has no such memory.
+    """Build ``bind(args, out, returned) -> step``; ``None`` where an argument has no such memory.
 
     ``args`` are unwrapped. The addresses stand in a block that the step owns, and so it does the
     arrays behind them; ``kept`` is what must live as long as the hidden values.
     """
 
-    def bind(args: tuple[Any, ...], out: Any) -> Callable[[], Any] | None:
+    def bind(
+        args: tuple[Any, ...], out: Any, returned: Any = None
+    ) -> Callable[[], Any] | None:
         lead = len(door.inputs)
         leaves = PYTHON_TREES.flatten(list(args[lead:]))[0]
         values = [*hidden, *args[:lead], *leaves, out]
@@ -29,7 +31,7 @@ def binder(
         if not all(_suits(value, place) for value, place in pairs):
             return None
         block = np.array([_slot(value, place) for value, place in pairs], np.int64)
-        return _step(at, block, [*values, kept], out)
+        return _step(at, block, [*values, kept], out if returned is None else returned)
 
     return bind
 

@@ -1,0 +1,120 @@
+"""Sparse Jacobians and Hessians against CasADi, asdex and fills by hand, in one run.
+
+The rivals are no dependency of anything: ``pip install asdex casadi`` brings them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import asdex
+import casadi
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numba import njit
+
+import difint as di
+from difint.cli import brusselator
+from difint.sparse import Pattern
+from tests.benchmarks.timing import Line
+
+SIZES = (12, 24, 48, 96)
+
+
+@njit
+def by_hand(n: int, pointers: Any, y: Any, data: Any) -> None:
+    """Fill the Brusselator's entries, whose places are known: seven a cell and species."""
+    cells = n * n
+    for k in range(cells):
+        u, v = y[k], y[cells + k]
+        # Of a cell and species: the five of the Laplacian, itself the first, then the other.
+        data[pointers[k, 0]] = 2.0 * u * v - 2.0 - 4.0
+        data[pointers[cells + k, 0]] = -u * u - 4.0
+        for q in range(1, 5):
+            data[pointers[k, q]] = 1.0
+            data[pointers[cells + k, q]] = 1.0
+        data[pointers[k, 5]] = u * u
+        data[pointers[cells + k, 5]] = 1.0 - 2.0 * u * v
+
+
+def places(n: int, pattern: Pattern) -> Any:
+    """List for each row where its entries are in the data of the matrix."""
+    cells, grid = n * n, np.arange(n * n).reshape(n, n)
+    shifts = ((0, 0), (1, 0), (-1, 0), (0, 1), (0, -1))
+    near = [np.roll(grid, shift, (0, 1)).ravel() for shift in shifts]
+    rows = np.arange(2 * cells)
+    columns = [np.concatenate([one, cells + one]) for one in near]
+    columns.append(np.concatenate([cells + grid.ravel(), grid.ravel()]))
+    keys = pattern.columns.astype(np.int64) * 2 * cells + pattern.indices
+    wanted = [one.astype(np.int64) * 2 * cells + rows for one in columns]
+    return np.stack([np.searchsorted(keys, one) for one in wanted], 1).astype(np.int32)
+
+
+def in_casadi(n: int, pattern: Pattern, y: Any, data: Any) -> Callable[[], Any]:
+    """Build CasADi's buffered evaluation into the data of the same matrix."""
+    x = casadi.SX.sym("y", 2 * n * n)
+    u, v = x[: n * n], x[n * n :]
+    grid = np.arange(n * n).reshape(n, n)
+
+    def spread(z: Any) -> Any:
+        shifts = ((1, 0), (-1, 0), (0, 1), (0, -1))
+        return sum(z[np.roll(grid, s, (0, 1)).ravel().tolist()] for s in shifts) - 4 * z
+
+    f = casadi.vertcat(1 + u * u * v - 2 * u + spread(u), u - u * u * v + spread(v))
+    jacobian = casadi.Function("jacobian", [x], [casadi.jacobian(f, x)])
+    assert jacobian.sparsity_out(0).nnz() == pattern.nnz
+    buffer, evaluate = jacobian.buffer()
+    buffer.set_arg(0, memoryview(y))
+    buffer.set_res(0, memoryview(data))
+    return evaluate
+
+
+def asdex_coloring(pattern: Pattern) -> Any:
+    theirs = asdex.SparsityPattern.from_coo(pattern.indices, pattern.columns, pattern.shape)
+    return asdex.jacobian_coloring_from_sparsity(theirs)
+
+
+# fmt: off
+def brusselator_lines() -> Iterator[Line]:
+    for n in SIZES:
+        y = np.random.default_rng(0).random(2 * n * n)
+        pattern = brusselator.pattern(n)
+        backend = di.AutoSparse(di.AutoNumba(), di.KnownSparsityDetector(pattern))
+        plan = di.prepare_jacobian(brusselator.in_place(n), backend, y, y=np.empty_like(y))
+        made = plan.execute(y)
+        theirs, pointers, mine = np.empty(pattern.nnz), places(n, pattern), np.empty(pattern.nnz)
+        rival = in_casadi(n, pattern, y, theirs)
+        rival()
+        by_hand(n, pointers, y, mine)
+        np.testing.assert_allclose(theirs, made.data, atol=1e-13)
+        np.testing.assert_allclose(mine, made.data, atol=1e-13)
+        f, coloring = brusselator.in_jax(n), asdex_coloring(pattern)
+        csc = asdex.jacobian_from_coloring(f, coloring, "scipy_csc")
+        np.testing.assert_allclose((csc(y) - made).data, 0, atol=1e-13)
+        name = f"AutoNumba Brusselator N={n} execute(y, out=J)"
+        ours = lambda plan=plan, y=y, made=made: plan.execute(y, out=made)
+        hand = lambda n=n, pointers=pointers, y=y, mine=mine: by_hand(n, pointers, y, mine)
+        yield Line(name, ours, rival, "CasADi, buffered", 1.0)
+        yield Line(name, ours, lambda csc=csc, y=y: csc(y), "asdex to scipy CSC", 1 / 2.5)
+        yield Line(name, ours, hand, "a fill by hand in njit", 6.0)
+        yield Line(f"AutoNumba Brusselator N={n} bind", plan.bind(y, out=made), hand, "a fill by hand in njit", None)
+
+
+def jax_lines() -> Iterator[Line]:
+    for n in SIZES[1::2]:
+        y = jnp.asarray(np.random.default_rng(0).random(2 * n * n))
+        pattern, f = brusselator.pattern(n), brusselator.in_jax(n)
+        plan = di.prepare_jacobian(f, di.AutoSparse(di.AutoJax(), di.KnownSparsityDetector(pattern)), y)
+        made, coloring = plan.execute(y), asdex_coloring(pattern)
+        bcoo = jax.jit(asdex.jacobian_from_coloring(f, coloring))
+        csc = asdex.jacobian_from_coloring(f, coloring, "scipy_csc")
+        np.testing.assert_allclose((csc(y) - made).data, 0, atol=1e-13)
+        name = f"AutoJax Brusselator N={n} execute(y, out=J)"
+        ours = lambda plan=plan, y=y, made=made: plan.execute(y, out=made)
+        yield Line(name, ours, lambda bcoo=bcoo, y=y: bcoo(y).data.block_until_ready(), "asdex to BCOO, jitted", 1.2 if n == 96 else None)
+        yield Line(name, ours, lambda csc=csc, y=y: csc(y), "asdex to scipy CSC", 1 / 2 if n == 96 else None)
+
+
+# fmt: on
