@@ -58,11 +58,12 @@ class Delivery:
     def _fill(self, args: tuple[Any, ...], target: Any, full: bool) -> Any:
         """Write the result to an array that fits; return the user's lower orders."""
         if self.into is not None:
-            lower = self.into(args, target, full)
+            parts = self.into(args, target, full)
         else:
-            *lower, result = self.full(*args) if full else (self.kernel(*args),)
-            self.write(target, result)
-        pairs = zip(self.forms, lower, strict=False)
+            made = self.full(*args) if full else (self.kernel(*args),)
+            parts = made[:-1]
+            self.write(target, made[-1])
+        pairs = zip(self.forms, parts, strict=False)
         return [part if form.leave is None else form.leave(part) for form, part in pairs]
 
     def _plain_target(self, out: Any, args: tuple[Any, ...]) -> Any:

@@ -36,7 +36,7 @@ class AutoSparse(Backend):
         memory: how many bytes the seeds and results of the passes may take that go through at
             once: another way to bound them.
         verify: compare the product with a random tangent at prepare with that of ``dense``, so
-            that a pattern that lacks entries is found; see ``plan.verify``.
+            that a pattern that lacks entries at the example ``x`` is found; see ``plan.verify``.
 
     Raises:
         ArgumentError: an argument is none of its choices.

@@ -163,9 +163,13 @@ def _prepared(
         made = _compressed(backend, dense, problem, matrix, build, directions)
     if made is None:
         made = _by_passes(backend, dense, problem, occasion, matrix, directions)
-    sparsity = made.sparsity
-    if backend.verify and not occasion.once and sparsity is not None:
-        sparsity.verify(occasion.args, 1, 0)
+    assert made.sparsity is not None, "it was made here"
+    if occasion.once:
+        return made
+    if backend.verify:
+        made.sparsity.verify(occasion.args, 1, 0)
+    else:
+        made.kernel(*occasion.args)  # what is compiled when it is first run is compiled now
     return made
 
 
