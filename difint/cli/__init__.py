@@ -40,7 +40,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="difint", description="One interface to many automatic-differentiation backends."
     )
     commands = parser.add_subparsers(title="commands", required=True)
-    demo = _add(commands, "demo", _demo, "solve three stiff problems with each backend's Jacobians")
+    demo = _add(commands, "demo", _demo, "solve four stiff problems with each backend's Jacobians")
     listing = _add(commands, "backends", _backends, "list the backends, and what brings the rest")
     bench = _add(commands, "bench", _bench, "measure a function of yours on every backend")
     check = _add(commands, "check", _check, "see whether backends agree on a function of yours")

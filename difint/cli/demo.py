@@ -10,20 +10,21 @@ from statistics import median
 from typing import Any, Final, final
 
 import numpy as np
+from scipy import sparse
 from scipy.integrate import solve_ivp
 
 from difint.backends import AutoFiniteDiff, AutoJax, AutoNumba, AutoTorch, Backend
-from difint.cli import report
-from difint.cli.problems import PROBLEMS, StiffProblem
+from difint.cli import brusselator, problems, report
+from difint.cli.problems import StiffProblem
 from difint.cli.progress import Progress
 from difint.operators.jacobian import JacobianPlan, prepare_jacobian
 from difint.queries import check_available
+from difint.sparse.backend import AutoSparse
+from difint.sparse.detection import KnownSparsityDetector
 
 RTOL: Final = 1e-6
 ATOL: Final = 1e-12
-REFERENCE_RTOL: Final = 1e-12
-REFERENCE_ATOL: Final = 1e-18
-METHODS: Final = ("BDF", "Radau")
+PROBLEMS: tuple[StiffProblem, ...] = (*problems.PROBLEMS, brusselator.problem(32))
 
 _SOLVES = 3
 _EXECUTES = 300
@@ -39,7 +40,8 @@ class JacobianSource:
     """Where a solver's Jacobians come from: a row of the tables.
 
     Attributes:
-        backend: what a plan is prepared with; ``None`` for SciPy's own finite differences.
+        backend: what a plan is prepared with, under ``AutoSparse`` where the problem is sparse;
+            ``None`` for SciPy's own finite differences.
         function: what the plan differentiates; ``None`` for the solver's own right-hand side,
             whose calls are counted.
         in_place: the function fills its first argument.
@@ -49,10 +51,23 @@ class JacobianSource:
     function: Callable[[StiffProblem], Callable[..., Any]] | None = None
     in_place: bool = False
 
-    @property
-    def label(self) -> str:
-        """The name in the tables."""
-        return "SciPy's own" if self.backend is None else repr(self.backend)
+    def label(self, problem: StiffProblem) -> str:
+        """Get the name in the tables."""
+        if self.backend is None:
+            return "SciPy's own"
+        return repr(self.backend) if problem.pattern is None else f"AutoSparse({self.backend!r})"
+
+    def prepare(self, problem: StiffProblem, f: Counted) -> JacobianPlan | None:
+        """Prepare the plan of a problem, if any, whose right-hand side is ``f``."""
+        if self.backend is None:
+            return None
+        y0 = np.array(problem.y0)
+        return prepare_jacobian(
+            f if self.function is None else self.function(problem),
+            _fitted(self.backend, problem),
+            y0,
+            y=np.empty_like(y0) if self.in_place else None,
+        )
 
     @property
     def available(self) -> bool:
@@ -116,7 +131,6 @@ def run(
     return report.Demo(
         rtol=RTOL,
         atol=ATOL,
-        reference_rtol=REFERENCE_RTOL,
         executes=_EXECUTES,
         solves=_SOLVES,
         problems=tuple(parts),
@@ -136,25 +150,32 @@ def scaled_error(y: Any, reference: Any) -> float:
 
 
 def reference_end(problem: StiffProblem) -> Any:
-    """Integrate a problem at the reference's tolerances; return the state at the end point.
+    """Integrate a problem at its reference's tolerances; return the state at the end point.
 
     Raises:
         RuntimeError: the solver did not reach the end point.
     """
     y0 = np.array(problem.y0)
-    plan = prepare_jacobian(problem.in_numpy, _REFERENCE_BACKEND, y0)
+    plan = prepare_jacobian(problem.in_numpy, _fitted(_REFERENCE_BACKEND, problem), y0)
+    method, rtol = problem.reference
     solution = solve_ivp(
         lambda t, y: problem.in_numpy(y),
         problem.t_span,
         y0,
-        method="Radau",
+        method=method,
         jac=lambda t, y: plan.execute(y),
-        rtol=REFERENCE_RTOL,
-        atol=REFERENCE_ATOL,
+        rtol=rtol,
+        atol=rtol * ATOL / RTOL,
     )
     if not solution.success:
         raise RuntimeError(f"{problem.name}: the reference failed: {solution.message}")
     return solution.y[:, -1]
+
+
+def _fitted(backend: Backend, problem: StiffProblem) -> Backend:
+    if problem.pattern is None:
+        return backend
+    return AutoSparse(backend, KnownSparsityDetector(problem.pattern))
 
 
 @final
@@ -176,7 +197,7 @@ def _measure(
     reference = reference_end(problem)
     cases: list[_Case] = []
     for source in sources:
-        progress.step(f"prepare {source.label}")
+        progress.step(f"prepare {source.label(problem)}")
         cases += _prepare(problem, source)
     runs = []
     # In rounds, so that a disturbance of the machine meets all rows alike.
@@ -189,21 +210,21 @@ def _measure(
         source=problem.source,
         equations=len(problem.y0),
         t_span=problem.t_span,
-        reference_error=scaled_error(reference, problem.published),
-        rows=tuple(_row(case, solves, reference) for case, solves in by_case),
+        entries=None if problem.pattern is None else problem.pattern.nnz,
+        reference=problem.reference[0],
+        reference_rtol=problem.reference[1],
+        reference_error=None
+        if problem.published is None
+        else scaled_error(reference, problem.published),
+        rows=tuple(_row(problem, case, solves, reference) for case, solves in by_case),
     )
 
 
 def _prepare(problem: StiffProblem, source: JacobianSource) -> list[_Case]:
     f = Counted(problem.in_numpy)
-    y0 = np.array(problem.y0)
-    plan = execute_us = None
-    if source.backend is not None:
-        function = f if source.function is None else source.function(problem)
-        dy = np.empty_like(y0) if source.in_place else None
-        plan = prepare_jacobian(function, source.backend, y0, y=dy)
-        execute_us = _execute_us(plan, y0)
-    return [_Case(source, method, f, plan, execute_us) for method in METHODS]
+    plan = source.prepare(problem, f)
+    execute_us = None if plan is None else _execute_us(plan, np.array(problem.y0))
+    return [_Case(source, method, f, plan, execute_us) for method in problem.methods]
 
 
 def _execute_us(plan: JacobianPlan, y: Any) -> float:
@@ -217,7 +238,7 @@ def _execute_us(plan: JacobianPlan, y: Any) -> float:
 
 def _solve(problem: StiffProblem, case: _Case) -> tuple[float, int, Any]:
     """Solve once; return the seconds, the calls of ``f`` and SciPy's solution."""
-    f, plan = case.f, case.plan
+    f, plan, structure = case.f, case.plan, _structure(problem)
     f.calls = 0
     began = time.perf_counter()
     solution = solve_ivp(
@@ -226,16 +247,30 @@ def _solve(problem: StiffProblem, case: _Case) -> tuple[float, int, Any]:
         np.array(problem.y0),
         method=case.method,
         jac=None if plan is None else lambda t, y: plan.execute(y),
+        jac_sparsity=structure,
         rtol=RTOL,
         atol=ATOL,
     )
     return time.perf_counter() - began, f.calls, solution
 
 
-def _row(case: _Case, solves: Sequence[tuple[float, int, Any]], reference: Any) -> report.Row:
+def _structure(problem: StiffProblem) -> Any:
+    """Get the pattern as SciPy wants it, for its own differences."""
+    known = problem.pattern
+    if known is None:
+        return None
+    return sparse.csc_array((np.ones(known.nnz), known.indices, known.indptr), known.shape)
+
+
+def _row(
+    problem: StiffProblem,
+    case: _Case,
+    solves: Sequence[tuple[float, int, Any]],
+    reference: Any,
+) -> report.Row:
     _, calls, solution = solves[-1]
     return report.Row(
-        backend=case.source.label,
+        backend=case.source.label(problem),
         method=case.method,
         prepare_ms=None if case.plan is None else case.plan.info.prepare_seconds * 1e3,
         execute_us=case.execute_us,

@@ -13,49 +13,71 @@ from typing import Any, final
 import numpy as np
 
 from difint.cli import loops
+from difint.sparse.pattern import Pattern
 
 # What a library computes with: a float, a complex number, a traced value.
 _Rates = Callable[..., tuple[Any, ...]]
+_Function = Callable[[Any], Any]
 
 
 @final
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StiffProblem:
     """An autonomous initial value problem ``y' = f(y)``, ``y(t0) = y0``.
 
     Attributes:
         name: its usual name.
         source: where the problem was first published.
-        rates: ``rates(y1, y2, ...) -> (y1', y2', ...)``, with arithmetic alone.
+        in_numpy: computes ``f(y)`` of a NumPy vector, real or complex.
+        in_jax: the same of a JAX vector.
+        in_torch: the same of a PyTorch vector.
         fill: ``fill(dy, y)``: the same, as a plain loop over arrays.
         y0: the initial values.
         t_span: the interval of integration.
-        published: the test set's end values.
+        published: the end values, where some were published.
+        pattern: where the Jacobian may have entries; ``None`` for a small one, kept dense.
+        methods: the solvers that suit it.
+        reference: the solver of the reference, and its relative tolerance.
     """
 
     name: str
     source: str
-    rates: _Rates
+    in_numpy: _Function
+    in_jax: _Function
+    in_torch: _Function
     fill: Callable[[Any, Any], None]
     y0: tuple[float, ...]
     t_span: tuple[float, float]
-    published: tuple[float, ...]
+    published: tuple[float, ...] | None = None
+    pattern: Pattern | None = None
+    methods: tuple[str, ...] = ("BDF", "Radau")
+    reference: tuple[str, float] = ("Radau", 1e-12)
 
-    def in_numpy(self, y: Any) -> Any:
-        """Compute ``f(y)`` of a NumPy vector, real or complex."""
-        return np.array(self.rates(*y.tolist()))
 
-    def in_jax(self, y: Any) -> Any:
-        """Compute ``f(y)`` of a JAX vector."""
+def in_libraries(rates: _Rates) -> dict[str, Any]:
+    """Write rates as functions of a vector, under the names that ``StiffProblem`` has for them.
+
+    Args:
+        rates: ``rates(y1, y2, ...) -> (y1', y2', ...)``, with arithmetic alone.
+
+    >>> in_libraries(lambda y1, y2: (-y1, y1))["in_numpy"](np.array([2.0, 0.0]))
+    array([-2.,  2.])
+    """
+
+    def in_numpy(y: Any) -> Any:
+        return np.array(rates(*y.tolist()))
+
+    def in_jax(y: Any) -> Any:
         import jax.numpy as jnp
 
-        return jnp.stack(self.rates(*y))
+        return jnp.stack(rates(*y))
 
-    def in_torch(self, y: Any) -> Any:
-        """Compute ``f(y)`` of a PyTorch vector."""
+    def in_torch(y: Any) -> Any:
         import torch
 
-        return torch.stack(self.rates(*y))
+        return torch.stack(rates(*y))
+
+    return {"in_numpy": in_numpy, "in_jax": in_jax, "in_torch": in_torch}
 
 
 def robertson(y1: Any, y2: Any, y3: Any) -> tuple[Any, ...]:
@@ -143,7 +165,7 @@ PROBLEMS: tuple[StiffProblem, ...] = (
     StiffProblem(
         name="Robertson",
         source="H. H. Robertson, in Numerical Analysis: An Introduction, Academic Press (1966)",
-        rates=robertson,
+        **in_libraries(robertson),
         fill=loops.robertson,
         y0=(1.0, 0.0, 0.0),
         t_span=(0.0, 1e11),
@@ -152,7 +174,7 @@ PROBLEMS: tuple[StiffProblem, ...] = (
     StiffProblem(
         name="HIRES",
         source="E. Schäfer, Journal of Mathematical Biology 2 (1975), 41-56",
-        rates=hires,
+        **in_libraries(hires),
         fill=loops.hires,
         y0=(1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0057),
         t_span=(0.0, 321.8122),
@@ -170,7 +192,7 @@ PROBLEMS: tuple[StiffProblem, ...] = (
     StiffProblem(
         name="Pollution",
         source="J. G. Verwer, SIAM Journal on Scientific Computing 15 (1994), 1243-1250",
-        rates=pollution,
+        **in_libraries(pollution),
         fill=loops.pollution,
         y0=(0.0, 0.2, 0.0, 0.04, 0.0, 0.0, 0.1, 0.3, 0.01, *[0.0] * 7, 0.007, 0.0, 0.0, 0.0),
         t_span=(0.0, 60.0),

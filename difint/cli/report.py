@@ -47,7 +47,10 @@ class Solved:
         source: where it was published.
         equations: how many there are.
         t_span: the interval of integration.
-        reference_error: the scaled distance of the reference from the published end values.
+        entries: how many entries the Jacobian has, where it is sparse.
+        reference: the solver of the reference.
+        reference_rtol: its relative tolerance.
+        reference_error: its scaled distance from the published end values, where there are any.
         rows: what was measured.
     """
 
@@ -55,7 +58,10 @@ class Solved:
     source: str
     equations: int
     t_span: tuple[float, float]
-    reference_error: float
+    entries: int | None
+    reference: str
+    reference_rtol: float
+    reference_error: float | None
     rows: tuple[Row, ...]
 
 
@@ -76,7 +82,6 @@ class Demo:
     Attributes:
         rtol: the solvers' relative tolerance.
         atol: the solvers' absolute tolerance.
-        reference_rtol: the reference's relative tolerance.
         executes: of how many executes the median is shown.
         solves: of how many solves the best is shown.
         problems: the problems with their rows.
@@ -86,7 +91,6 @@ class Demo:
 
     rtol: float
     atol: float
-    reference_rtol: float
     executes: int
     solves: int
     problems: tuple[Solved, ...]
@@ -107,7 +111,7 @@ def as_json(demo: Demo) -> str:
 
 def as_text(demo: Demo) -> str:
     """Write the report as tables with a legend."""
-    parts = [_problem_text(solved, demo) for solved in demo.problems]
+    parts = [_problem_text(solved) for solved in demo.problems]
     missing = [
         f"{one.backend} is missing: it is not installed. {install(one.extra)} brings it."
         for one in demo.missing
@@ -115,14 +119,17 @@ def as_text(demo: Demo) -> str:
     return "\n\n".join([*parts, _legend(demo), *missing, f"Done in {demo.seconds:.1f} s."])
 
 
-def _problem_text(solved: Solved, demo: Demo) -> str:
+def _problem_text(solved: Solved) -> str:
     begin, end = solved.t_span
     title = f"{solved.name}: {solved.equations} equations, t = {begin:g} to {end:.10g}"
+    if solved.entries is not None:
+        title += f", {solved.entries} entries in the sparse Jacobian"
     head = ["backend", "method", "prepare ms", "execute us", "solve s", "f calls", "J calls"]
     rows = [_cells(row) for row in solved.rows]
-    reference = (
-        f"Reference: Radau at rtol {demo.reference_rtol:g}, "
-        f"{solved.reference_error:.1e} from the published end values."
+    reference = f"Reference: {solved.reference} at rtol {solved.reference_rtol:g}, " + (
+        "no end values are published."
+        if solved.reference_error is None
+        else f"{solved.reference_error:.1e} from the published end values."
     )
     return f"{title}\n\n{table([*head, 'error'], rows, '<<>>>>>>')}\n\n{reference}"
 
@@ -143,7 +150,7 @@ def _cells(row: Row) -> Sequence[str]:
 def _legend(demo: Demo) -> str:
     return f"""\
 All solves: rtol {demo.rtol:g}, atol {demo.atol:g}, the same NumPy right-hand side.
-prepare ms  the plan, once for both methods: trace and compile, without the import
+prepare ms  the plan, once for all methods: trace and compile, without the import
 execute us  one Jacobian from the plan, the median of {demo.executes}
 solve s     one whole solve_ivp, the best of {demo.solves}
 f calls     calls of the right-hand side in it, those for difference Jacobians included

@@ -11,9 +11,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
-from difint.sparse.graphs import COMPILED
+from difint.sparse.graphs import compiled
 from difint.sparse.star import (
     COLOR,
     NEUTRAL,
@@ -30,7 +29,7 @@ from difint.sparse.star import (
 PARENT, REACHED, WAY = 1, 2, 3
 
 
-@njit(**COMPILED)
+@compiled
 def _root(trees: Any, k: int) -> int:
     """Find the element that stands for the set of ``k``, and shorten the way to it."""
     while trees[k, PARENT] != k:
@@ -39,7 +38,7 @@ def _root(trees: Any, k: int) -> int:
     return k
 
 
-@njit(**COMPILED)
+@compiled
 def _element(counts: Any, trees: Any, start: int, v: int, color: int) -> Any:
     """Find the element of a vertex with a color among its neighbors, or make it."""
     end = start + counts[v]
@@ -51,7 +50,7 @@ def _element(counts: Any, trees: Any, start: int, v: int, color: int) -> Any:
     return end
 
 
-@njit(**COMPILED)
+@compiled
 def color_acyclic(order: Any, starts: Any, neighbors: Any, split: int, most: int) -> Any:
     """Color vertices one by one, each with the least color that closes no cycle.
 
@@ -76,7 +75,7 @@ def color_acyclic(order: Any, starts: Any, neighbors: Any, split: int, most: int
     return colors, True
 
 
-@njit(**COMPILED)
+@compiled
 def _forbid(
     forbidden: Any, counts: Any, trees: Any, colors: Any, starts: Any, neighbors: Any, v: int
 ) -> None:
@@ -94,7 +93,7 @@ def _forbid(
             trees[tree, REACHED], trees[tree, WAY] = v, w
 
 
-@njit(**COMPILED)
+@compiled
 def _join(counts: Any, trees: Any, colors: Any, starts: Any, neighbors: Any, v: int) -> None:
     """Join the trees that meet in ``v``, which has its color now."""
     for k in range(starts[v], starts[v + 1]):

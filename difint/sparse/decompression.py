@@ -15,10 +15,9 @@ from dataclasses import dataclass
 from typing import Any, final
 
 import numpy as np
-from numba import njit
 
 from difint.errors import ArgumentError, message
-from difint.sparse.graphs import COMPILED
+from difint.sparse.graphs import compiled
 from difint.sparse.pattern import Pattern
 
 
@@ -170,7 +169,7 @@ def _numbered(starts: Any, indices: Any, colors: Any | None, order: Any | None) 
     return turned
 
 
-@njit(**COMPILED)
+@compiled
 def _by_rows(indptr: Any, indices: Any, size: int) -> Any:
     """List the numbers of entries row by row, and where each row starts."""
     starts = np.zeros(size + 1, np.int64)
@@ -186,7 +185,7 @@ def _by_rows(indptr: Any, indices: Any, size: int) -> Any:
     return order, starts
 
 
-@njit(**COMPILED)
+@compiled
 def _equations(starts: Any, indices: Any, colors: Any, count: int) -> Any:
     """Number the pairs of a row and a color, as they are met; -1 where there is no color."""
     numbers = np.empty(indices.size, np.int64)
@@ -205,7 +204,7 @@ def _equations(starts: Any, indices: Any, colors: Any, count: int) -> Any:
     return numbers
 
 
-@njit(**COMPILED)
+@compiled
 def _members(equations: Any, count: int) -> Any:
     """Sort what stands in equations by equation."""
     starts = np.zeros(count + 1, np.int64)
@@ -223,7 +222,7 @@ def _members(equations: Any, count: int) -> Any:
     return starts, members
 
 
-@njit(**COMPILED)
+@compiled
 def _peeled(equations: Any, unknowns: Any, size: int) -> Any:
     """Solve equations with one unknown, one after the other.
 
@@ -273,21 +272,21 @@ def _peeled(equations: Any, unknowns: Any, size: int) -> Any:
     return solved, pairs[:free].copy()
 
 
-@njit(**COMPILED)
+@compiled
 def read_all(results: Any, flat: Any, data: Any) -> None:
     """Read entry ``k`` from place ``flat[k]``."""
     for k in range(flat.size):
         data[k] = results[flat[k]]
 
 
-@njit(**COMPILED)
+@compiled
 def read_some(results: Any, flat: Any, entries: Any, data: Any) -> None:
     """Read the entries that are listed."""
     for k in range(flat.size):
         data[entries[k]] = results[flat[k]]
 
 
-@njit(**COMPILED)
+@compiled
 def substitute(subtracted: Any, mirrored: Any, data: Any) -> None:
     """Subtract what is known, in order, and copy to mirror images."""
     for k in range(subtracted.shape[0]):

@@ -174,10 +174,10 @@ class Passes:
             width = max(direction.count, 1)
             seeds = _seeds(direction, 0, width)
             run = self._compiled(direction, width, seeds)
-            parts.append(self._part(direction, run, begin, width))
+            parts.append(self._part(direction, run, range(begin, begin + direction.count)))
             begin += direction.count
         single = self._compiled(first, 1, None)
-        none = self.engine.arrays.constant(_seeds(first, -1, 1), first.like)
+        none = self.engine.arrays.constant(np.zeros((1, *first.like.shape)), first.like)
         made = Evaluation(tuple(parts), self.program, self.dtype, self._product(first, single, 1))
         return made, replace(made, lower=lambda args: single(*args, none)[0][0])
 
@@ -192,7 +192,8 @@ class Passes:
             products.append(self._product(direction, run, width))
             for start in range(0, total, width):
                 here = _with_seeds(run, self._held_seeds(direction, start, width))
-                parts.append(self._part(direction, here, begin + start, width))
+                stop = min(start + width, direction.count)
+                parts.append(self._part(direction, here, range(begin + start, begin + stop)))
             begin += direction.count
         return Evaluation(tuple(parts), self.program, self.dtype, products[0])
 
@@ -234,7 +235,8 @@ class Passes:
             return None
         return make(self.engine.arrays, self.problem)
 
-    def _part(self, direction: Direction, run: Callable[..., Any], begin: int, width: int) -> Part:
+    def _part(self, direction: Direction, run: Callable[..., Any], passes: range) -> Part:
+        """Make what runs these passes, and reads what they tell."""
         host, program = self.engine.arrays.host, self.program
 
         def told(*args: Any) -> Told:
@@ -242,8 +244,8 @@ class Passes:
             weights = None if weights is None else host(weights)
             return Told(lower, host(results).reshape(-1), weights)
 
-        mine = (program.passes >= begin) & (program.passes < begin + width)
-        flat = (program.passes - begin).astype(np.int64) * direction.size + program.places
+        mine = (program.passes >= passes.start) & (program.passes < passes.stop)
+        flat = (program.passes - passes.start).astype(np.int64) * direction.size + program.places
         if mine.all():
             return Part(told, narrow(flat), None, program.columns)
         entries = np.flatnonzero(mine)

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numba import njit
 
-COMPILED = {"cache": True, "nogil": True, "error_model": "numpy"}
-"""How the algorithms on graphs are compiled: once a machine, and kept on disk by Numba."""
+
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile an algorithm when it is first run, once a machine: Numba keeps it on disk if it can.
+
+    Where it finds no place to write to, each process compiles anew.
+    """
+    how = {"nogil": True, "error_model": "numpy"}
+    try:
+        return njit(cache=True, **how)(function)
+    except RuntimeError:
+        return njit(**how)(function)
 
 
-@njit(**COMPILED)
+@compiled
 def transposed(indptr: Any, indices: Any, size: int) -> Any:
     """Transpose a pattern in compressed form, whose indices are below ``size``.
 
@@ -31,7 +41,7 @@ def transposed(indptr: Any, indices: Any, size: int) -> Any:
     return starts, turned
 
 
-@njit(**COMPILED)
+@compiled
 def without_diagonal(indptr: Any, indices: Any) -> Any:
     """Drop the entries on the diagonal: what is left are the neighbors in a graph."""
     starts, kept = np.empty_like(indptr), np.empty_like(indices)
@@ -46,7 +56,7 @@ def without_diagonal(indptr: Any, indices: Any) -> Any:
     return starts, kept[:free].copy()
 
 
-@njit(**COMPILED)
+@compiled
 def fewest_possible(starts: Any, neighbors: Any, star: bool) -> int:
     """Bound the colors of an acyclic or star coloring from below, at sight.
 
@@ -67,7 +77,7 @@ def fewest_possible(starts: Any, neighbors: Any, star: bool) -> int:
     return colors
 
 
-@njit(**COMPILED)
+@compiled
 def bipartite(indptr: Any, indices: Any, row_starts: Any, columns: Any) -> Any:
     """Make one graph of columns and rows: the rows follow the columns."""
     size, entries = indptr.size - 1, indices.size
@@ -80,7 +90,7 @@ def bipartite(indptr: Any, indices: Any, row_starts: Any, columns: Any) -> Any:
     return starts, neighbors
 
 
-@njit(**COMPILED)
+@compiled
 def has_neighbor(starts: Any, neighbors: Any, among: Any) -> Any:
     """Find the vertices that have a neighbor among some."""
     found = np.zeros(starts.size - 1, np.bool_)

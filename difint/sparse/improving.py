@@ -11,13 +11,12 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numba import njit
 
-from difint.sparse.graphs import COMPILED
+from difint.sparse.graphs import compiled
 from difint.sparse.neutral import by_color
 
 
-@njit(**COMPILED)
+@compiled
 def grouped(colors: Any, sequence: Any) -> Any:
     """Order the colored vertices by color, in the sequence of the colors."""
     first, members = by_color(colors, sequence.size - 1)

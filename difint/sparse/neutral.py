@@ -10,13 +10,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
-from difint.sparse.graphs import COMPILED
+from difint.sparse.graphs import compiled
 from difint.sparse.star import NEUTRAL
 
 
-@njit(**COMPILED)
+@compiled
 def drop_unneeded(colors: Any, starts: Any, neighbors: Any, fixed: Any) -> None:
     """Make vertices neutral: whole colors where that can be, then single vertices.
 
@@ -49,7 +48,7 @@ def drop_unneeded(colors: Any, starts: Any, neighbors: Any, fixed: Any) -> None:
             colors[v] = NEUTRAL
 
 
-@njit(**COMPILED)
+@compiled
 def by_color(colors: Any, largest: int) -> Any:
     """List the vertices of each color up to ``largest``, in compressed form."""
     first = np.zeros(largest + 2, np.int64)
@@ -66,7 +65,7 @@ def by_color(colors: Any, largest: int) -> Any:
     return first, members
 
 
-@njit(**COMPILED)
+@compiled
 def _can_be_neutral(
     seen: Any, stamp: int, colors: Any, starts: Any, neighbors: Any, fixed: Any, v: int
 ) -> bool:
@@ -81,7 +80,7 @@ def _can_be_neutral(
     return True
 
 
-@njit(**COMPILED)
+@compiled
 def renumbered(colors: Any) -> Any:
     """Number the colors in use 0, 1, ..., and keep their order; the neutral color stays -1."""
     largest = colors.max() if colors.size else -1

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from difint.sparse.graphs import COMPILED
+from difint.sparse.graphs import compiled
 
 SMALLEST_LAST, INCIDENCE_DEGREE, DYNAMIC_LARGEST_FIRST = range(3)
 
@@ -77,7 +77,7 @@ def _decreasing(degrees: Any) -> Any:
     return np.argsort(-degrees.astype(np.int64), kind="stable").astype(np.int32)
 
 
-@njit(**COMPILED)
+@compiled
 def _is_new(member_starts: Any, members: Any) -> Any:
     """Find the groups that are not the same as the last one with the same first member."""
     new, recent = np.ones(member_starts.size - 1, np.bool_), np.full(members.size, -1, np.int32)
@@ -98,7 +98,7 @@ def _is_new(member_starts: Any, members: Any) -> Any:
     return new
 
 
-@njit(**COMPILED)
+@compiled
 def neighbors_by_groups(
     starts: Any, groups: Any, member_starts: Any, members: Any, limit: int
 ) -> Any:
@@ -126,7 +126,7 @@ def neighbors_by_groups(
     return ends, neighbors[:free]
 
 
-@njit(**COMPILED)
+@compiled
 def _with_room(array: Any, size: int) -> Any:
     """Copy to an array of at least ``size``, and of twice the old size."""
     if array.size >= size:
@@ -136,7 +136,7 @@ def _with_room(array: Any, size: int) -> Any:
     return wide
 
 
-@njit(**COMPILED)
+@compiled
 def group_degrees(starts: Any, groups: Any, member_starts: Any, members: Any) -> Any:
     """Count the others with which each vertex shares a group."""
     size = starts.size - 1
@@ -162,7 +162,7 @@ def group_degrees(starts: Any, groups: Any, member_starts: Any, members: Any) ->
 DEGREE, BEFORE, AFTER = range(3)
 
 
-@njit(**COMPILED)
+@compiled
 def _queue(degrees: Any, kind: int) -> Any:
     """Let all vertices wait; return the nodes and the last vertex of each degree."""
     largest = degrees.max() if degrees.size else 0
@@ -172,7 +172,7 @@ def _queue(degrees: Any, kind: int) -> Any:
     return nodes, last
 
 
-@njit(inline="always", **COMPILED)
+@njit(inline="always", error_model="numpy")
 def _push(nodes: Any, last: Any, v: int, degree: int) -> None:
     end = last[degree]
     nodes[v, DEGREE], nodes[v, BEFORE], nodes[v, AFTER] = degree, end, -1
@@ -181,7 +181,7 @@ def _push(nodes: Any, last: Any, v: int, degree: int) -> None:
     last[degree] = v
 
 
-@njit(inline="always", **COMPILED)
+@njit(inline="always", error_model="numpy")
 def _pop(nodes: Any, last: Any, degree: int) -> Any:
     v = last[degree]
     last[degree] = nodes[v, BEFORE]
@@ -191,7 +191,7 @@ def _pop(nodes: Any, last: Any, degree: int) -> Any:
     return v
 
 
-@njit(inline="always", **COMPILED)
+@njit(inline="always", error_model="numpy")
 def _move(nodes: Any, last: Any, v: int, step: int) -> None:
     """Change a degree; the last of the old list has the free place there, as in ColPack."""
     degree, before, after = nodes[v, DEGREE], nodes[v, BEFORE], nodes[v, AFTER]
@@ -208,7 +208,7 @@ def _move(nodes: Any, last: Any, v: int, step: int) -> None:
     _push(nodes, last, v, degree + step)
 
 
-@njit(inline="always", **COMPILED)
+@njit(inline="always", error_model="numpy")
 def _next(last: Any, start: int, kind: int) -> int:
     """Find the first degree that some vertex has, upwards for smallest last.
 
@@ -223,7 +223,7 @@ def _next(last: Any, start: int, kind: int) -> int:
     return start
 
 
-@njit(**COMPILED)
+@compiled
 def _dynamic_of_groups(
     starts: Any, groups: Any, member_starts: Any, members: Any, degrees: Any, kind: int
 ) -> Any:
@@ -244,7 +244,7 @@ def _dynamic_of_groups(
     return order
 
 
-@njit(**COMPILED)
+@compiled
 def _dynamic_of_graph(starts: Any, neighbors: Any, kind: int) -> Any:
     size = starts.size - 1
     order = np.empty(size, np.int32)

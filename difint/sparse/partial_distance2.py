@@ -10,14 +10,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
-from difint.sparse.graphs import COMPILED
+from difint.sparse.graphs import compiled
 
 _FULL = np.uint64(0xFFFFFFFFFFFFFFFF)
 
 
-@njit(**COMPILED)
+@compiled
 def lowest_zero(word: Any) -> Any:
     """Find the lowest bit that is not set; some bit must not be."""
     ones = ~word & (word + np.uint64(1))
@@ -28,7 +27,7 @@ def lowest_zero(word: Any) -> Any:
     return np.int64((x * np.uint64(0x0101010101010101)) >> np.uint64(56))
 
 
-@njit(**COMPILED)
+@compiled
 def color_members(order: Any, starts: Any, groups: Any, member_starts: Any) -> Any:
     """Color vertices one by one, each with the least color that no other of its groups has.
 
@@ -52,7 +51,7 @@ def color_members(order: Any, starts: Any, groups: Any, member_starts: Any) -> A
         words *= 2
 
 
-@njit(**COMPILED)
+@compiled
 def _places(member_starts: Any, words: int) -> Any:
     """Lay out what is known of each group's colors.
 
@@ -71,7 +70,7 @@ def _places(member_starts: Any, words: int) -> Any:
     return places, free
 
 
-@njit(**COMPILED)
+@compiled
 def _colored(order: Any, starts: Any, groups: Any, member_starts: Any, words: int) -> Any:
     """Color with at most ``64 * words`` colors, or say that they do not suffice."""
     places, free = _places(member_starts, words)

@@ -11,9 +11,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
-from difint.sparse.graphs import COMPILED
+from difint.sparse.graphs import compiled
 
 NEUTRAL, WAITING = -1, -2
 """Instead of a color: of a vertex that stays without one, and of one that gets one later."""
@@ -27,7 +26,7 @@ MANY = -1
 COLOR, ONLY, HUB = range(3)
 
 
-@njit(**COMPILED)
+@compiled
 def _find(counts: Any, known: Any, start: int, v: int, color: int) -> int:
     """Find where a vertex keeps what it knows of a color, or return -1."""
     for k in range(start, start + counts[v]):
@@ -36,14 +35,14 @@ def _find(counts: Any, known: Any, start: int, v: int, color: int) -> int:
     return -1
 
 
-@njit(**COMPILED)
+@compiled
 def _append(counts: Any, known: Any, k: int, v: int, color: int, only: int, hub: bool) -> None:
     known[k + counts[v], COLOR], known[k + counts[v], ONLY] = color, only
     known[k + counts[v], HUB] = hub
     counts[v] += 1
 
 
-@njit(**COMPILED)
+@compiled
 def color_star(order: Any, starts: Any, neighbors: Any, split: int, most: int) -> Any:
     """Color vertices one by one, each with the least color that leaves all paths allowed.
 
@@ -79,7 +78,7 @@ def color_star(order: Any, starts: Any, neighbors: Any, split: int, most: int) -
     return colors, True
 
 
-@njit(**COMPILED)
+@compiled
 def are_different(tally: Any, colors: Any, starts: Any, neighbors: Any, v: int) -> bool:
     """Whether all neighbors of ``v`` have colors, and different ones."""
     for k in range(starts[v], starts[v + 1]):
@@ -88,7 +87,7 @@ def are_different(tally: Any, colors: Any, starts: Any, neighbors: Any, v: int) 
     return True
 
 
-@njit(**COMPILED)
+@compiled
 def exceeds(used: Any, color: int, split: int, most: int) -> Any:
     """Note that a color is in use, and tell whether there are more than ``most``."""
     if color >= 0:
@@ -97,7 +96,7 @@ def exceeds(used: Any, color: int, split: int, most: int) -> Any:
     return used[0] + used[1] > most
 
 
-@njit(**COMPILED)
+@compiled
 def least(forbidden: Any, v: int, split: int) -> int:
     """Find the least color that is not forbidden to ``v``."""
     color = 1 if v >= split and split > 0 else 0
@@ -106,7 +105,7 @@ def least(forbidden: Any, v: int, split: int) -> int:
     return color
 
 
-@njit(**COMPILED)
+@compiled
 def count_colors(tally: Any, colors: Any, starts: Any, neighbors: Any, v: int, weight: int) -> None:
     """Count the colors of the neighbors; with ``weight`` 0, forget the counts."""
     for k in range(starts[v], starts[v + 1]):
@@ -115,7 +114,7 @@ def count_colors(tally: Any, colors: Any, starts: Any, neighbors: Any, v: int, w
             tally[c] = (tally[c] + 1) * weight
 
 
-@njit(**COMPILED)
+@compiled
 def _forbid(
     forbidden: Any,
     tally: Any,
@@ -141,7 +140,7 @@ def _forbid(
                 forbidden[known[e, COLOR]] = v
 
 
-@njit(**COMPILED)
+@compiled
 def _learn(
     tally: Any, counts: Any, known: Any, colors: Any, starts: Any, neighbors: Any, v: int
 ) -> None:

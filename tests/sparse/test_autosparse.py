@@ -250,6 +250,23 @@ def test_rows_and_columns_together_where_that_costs_less():
     assert forward.route == "pushforward × 30"
 
 
+@pytest.mark.parametrize("limits", [{"chunk_size": 1}, {"chunk_size": 2}, {"memory": 1}])
+def test_chunks_of_both_directions(limits):
+    dense = np.eye(9) + np.eye(9, k=1)
+    dense[0] = dense[:, 0] = 1
+
+    def f(x):
+        return jnp.concatenate([jnp.sum(x**2)[None], x[0] * x[1:] + jnp.append(x[2:], 0.0)])
+
+    x = np.arange(1.0, 10)
+    plan = di.prepare_jacobian(f, known(di.AutoJax(), dense, **limits), x)
+    assert plan.route == "pushforward × 3 + pullback × 1"
+    near(plan.execute(x).toarray(), np.asarray(jax.jacobian(f)(x)))
+    y, made = plan.value_and_jacobian(2 * x)
+    near(y, f(2 * x))
+    near(made.toarray(), np.asarray(jax.jacobian(f)(2 * x)))
+
+
 def test_bicoloring_by_substitution():
     pattern, x = arrow_pattern(30), np.arange(1.0, 31)
     coloring = di.GreedyColoring(decompression="substitution")
