@@ -1,8 +1,10 @@
 """The Brusselator in two dimensions: a problem whose Jacobian is large and sparse.
 
 ``u' = a + u^2 v - (b + 1) u + alpha lap(u)`` and ``v' = b u - u^2 v + alpha lap(v)`` on ``n x n``
-cells of width ``dx`` with a periodic boundary; ``y`` holds ``u``, then ``v``, in C order. E. Hairer
-and G. Wanner, *Solving Ordinary Differential Equations II*, 2nd ed., Springer (1996), section IV.10.
+cells of width ``dx`` with a periodic boundary; ``y`` holds ``u``, then ``v``, in C order.
+
+E. Hairer and G. Wanner, *Solving Ordinary Differential Equations II*, 2nd ed., Springer (1996),
+section IV.10.
 """
 
 from __future__ import annotations
@@ -62,7 +64,7 @@ def in_numpy(
     spread = alpha / dx**2
 
     def f(y: Any) -> Any:
-        return np.stack(_rates(np.roll, *y.reshape(2, n, n), a, b, spread)).ravel()
+        return np.stack(_rates(np.roll, y.reshape(2, n, n), a, b, spread)).ravel()
 
     return f
 
@@ -76,7 +78,7 @@ def in_jax(
     def f(y: Any) -> Any:
         import jax.numpy as jnp
 
-        return jnp.stack(_rates(jnp.roll, *y.reshape(2, n, n), a, b, spread)).ravel()
+        return jnp.stack(_rates(jnp.roll, y.reshape(2, n, n), a, b, spread)).ravel()
 
     return f
 
@@ -90,17 +92,18 @@ def in_torch(
     def f(y: Any) -> Any:
         import torch
 
-        return torch.stack(_rates(torch.roll, *y.reshape(2, n, n), a, b, spread)).ravel()
+        return torch.stack(_rates(torch.roll, y.reshape(2, n, n), a, b, spread)).ravel()
 
     return f
 
 
 def _rates(
-    roll: Callable[..., Any], u: Any, v: Any, a: float, b: float, spread: float
+    roll: Callable[..., Any], grids: Any, a: float, b: float, spread: float
 ) -> tuple[Any, Any]:
     def lap(z: Any) -> Any:
         return roll(z, 1, 0) + roll(z, -1, 0) + roll(z, 1, 1) + roll(z, -1, 1) - 4.0 * z
 
+    u, v = grids
     grown = u * u * v
     return a + grown - (b + 1.0) * u + spread * lap(u), b * u - grown + spread * lap(v)
 

@@ -183,7 +183,7 @@ def _fitted(backend: Backend, problem: StiffProblem) -> Backend:
 class _Case:
     """A source of Jacobians, prepared for one problem, and a method."""
 
-    source: JacobianSource
+    label: str
     method: str
     f: Counted
     plan: JacobianPlan | None
@@ -199,24 +199,20 @@ def _measure(
     for source in sources:
         progress.step(f"prepare {source.label(problem)}")
         cases += _prepare(problem, source)
-    runs = []
-    # In rounds, so that a disturbance of the machine meets all rows alike.
-    for number in range(_SOLVES):
-        progress.step(f"solve {len(cases)} times, round {number + 1} of {_SOLVES}")
-        runs.append([_solve(problem, case) for case in cases])
+    runs = _rounds(problem, cases, progress)
     by_case = zip(cases, zip(*runs, strict=True), strict=True)
+    method, rtol = problem.reference
+    published = problem.published
     return report.Solved(
         name=problem.name,
         source=problem.source,
         equations=len(problem.y0),
         t_span=problem.t_span,
         entries=None if problem.pattern is None else problem.pattern.nnz,
-        reference=problem.reference[0],
-        reference_rtol=problem.reference[1],
-        reference_error=None
-        if problem.published is None
-        else scaled_error(reference, problem.published),
-        rows=tuple(_row(problem, case, solves, reference) for case, solves in by_case),
+        reference=method,
+        reference_rtol=rtol,
+        reference_error=None if published is None else scaled_error(reference, published),
+        rows=tuple(_row(case, solves, reference) for case, solves in by_case),
     )
 
 
@@ -224,7 +220,19 @@ def _prepare(problem: StiffProblem, source: JacobianSource) -> list[_Case]:
     f = Counted(problem.in_numpy)
     plan = source.prepare(problem, f)
     execute_us = None if plan is None else _execute_us(plan, np.array(problem.y0))
-    return [_Case(source, method, f, plan, execute_us) for method in problem.methods]
+    label = source.label(problem)
+    return [_Case(label, method, f, plan, execute_us) for method in problem.methods]
+
+
+def _rounds(
+    problem: StiffProblem, cases: Sequence[_Case], progress: Progress
+) -> list[list[tuple[float, int, Any]]]:
+    """Solve with every case in rounds, so that a disturbance of the machine meets all alike."""
+    runs = []
+    for number in range(_SOLVES):
+        progress.step(f"solve {len(cases)} times, round {number + 1} of {_SOLVES}")
+        runs.append([_solve(problem, case) for case in cases])
+    return runs
 
 
 def _execute_us(plan: JacobianPlan, y: Any) -> float:
@@ -262,15 +270,10 @@ def _structure(problem: StiffProblem) -> Any:
     return sparse.csc_array((np.ones(known.nnz), known.indices, known.indptr), known.shape)
 
 
-def _row(
-    problem: StiffProblem,
-    case: _Case,
-    solves: Sequence[tuple[float, int, Any]],
-    reference: Any,
-) -> report.Row:
+def _row(case: _Case, solves: Sequence[tuple[float, int, Any]], reference: Any) -> report.Row:
     _, calls, solution = solves[-1]
     return report.Row(
-        backend=case.source.label(problem),
+        backend=case.label,
         method=case.method,
         prepare_ms=None if case.plan is None else case.plan.info.prepare_seconds * 1e3,
         execute_us=case.execute_us,

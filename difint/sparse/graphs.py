@@ -15,10 +15,18 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     Where it finds no place to write to, each process compiles anew.
     """
     how = {"nogil": True, "error_model": "numpy"}
+    made: Callable[..., Any]
     try:
-        return njit(cache=True, **how)(function)
+        made = njit(cache=True, **how)(function)
     except RuntimeError:
-        return njit(**how)(function)
+        made = njit(**how)(function)
+    return made
+
+
+def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a small function be a part of what calls it."""
+    made: Callable[..., Any] = njit(inline="always", error_model="numpy")(function)
+    return made
 
 
 @compiled

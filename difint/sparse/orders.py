@@ -12,9 +12,8 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numba import njit
 
-from difint.sparse.graphs import compiled
+from difint.sparse.graphs import compiled, inlined
 
 SMALLEST_LAST, INCIDENCE_DEGREE, DYNAMIC_LARGEST_FIRST = range(3)
 
@@ -172,7 +171,7 @@ def _queue(degrees: Any, kind: int) -> Any:
     return nodes, last
 
 
-@njit(inline="always", error_model="numpy")
+@inlined
 def _push(nodes: Any, last: Any, v: int, degree: int) -> None:
     end = last[degree]
     nodes[v, DEGREE], nodes[v, BEFORE], nodes[v, AFTER] = degree, end, -1
@@ -181,7 +180,7 @@ def _push(nodes: Any, last: Any, v: int, degree: int) -> None:
     last[degree] = v
 
 
-@njit(inline="always", error_model="numpy")
+@inlined
 def _pop(nodes: Any, last: Any, degree: int) -> Any:
     v = last[degree]
     last[degree] = nodes[v, BEFORE]
@@ -191,7 +190,7 @@ def _pop(nodes: Any, last: Any, degree: int) -> Any:
     return v
 
 
-@njit(inline="always", error_model="numpy")
+@inlined
 def _move(nodes: Any, last: Any, v: int, step: int) -> None:
     """Change a degree; the last of the old list has the free place there, as in ColPack."""
     degree, before, after = nodes[v, DEGREE], nodes[v, BEFORE], nodes[v, AFTER]
@@ -208,7 +207,7 @@ def _move(nodes: Any, last: Any, v: int, step: int) -> None:
     _push(nodes, last, v, degree + step)
 
 
-@njit(inline="always", error_model="numpy")
+@inlined
 def _next(last: Any, start: int, kind: int) -> int:
     """Find the first degree that some vertex has, upwards for smallest last.
 

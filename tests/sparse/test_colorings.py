@@ -1,6 +1,8 @@
 """Colorings: every one by every order, against the definition."""
 
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -353,3 +355,15 @@ def test_refused(name):
 def test_optimal_refuses(name):
     with pytest.raises(UnsupportedError, match=r"Use GreedyColoring\(\)"):
         getattr(OptimalColoring(), name)(WIDE)
+
+
+def test_without_a_place_for_compiled_code_it_is_compiled_anew(tmp_path):
+    """A package in a directory that cannot be written to, and no home: Numba keeps nothing."""
+    code = (
+        "import numba.core.caching as caching\n"
+        "caching.CacheImpl._locator_classes = []\n"
+        "import numpy as np, difint as di\n"
+        "print(di.sparse.color_columns(np.eye(3)))\n"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    assert out.stdout == "[0 0 0]\n"
