@@ -130,6 +130,8 @@ class Arrays:
         space: ``value -> namespace``: the array API that takes such values.
         fixed_seeds: up to how many entries seeds are better constants of the compiled code than
             arguments of it: what is linear in them alone is then computed at prepare.
+        take: ``(rows, flat) -> vector`` of the entries at these places of a matrix in C order, in
+            the compiled code that has fixed seeds.
         chunk: how many seeds are held at once; ``None`` for all.
     """
 
@@ -163,6 +165,7 @@ class Arrays:
     constant: Callable[[Any, Any], Any] = _constant
     host: Callable[[Any], Any] = np.asarray
     fixed_seeds: int = 0
+    take: Callable[[Any, Any], Any] | None = None
     chunk: int | None = None
 
 

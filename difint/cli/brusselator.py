@@ -78,7 +78,8 @@ def in_jax(
     def f(y: Any) -> Any:
         import jax.numpy as jnp
 
-        return jnp.stack(_rates(jnp.roll, y.reshape(2, n, n), a, b, spread)).ravel()
+        rates = _rates(jnp.roll, y.reshape(2, n, n), a, b, spread)
+        return jnp.concatenate([one.ravel() for one in rates])
 
     return f
 

@@ -123,15 +123,17 @@ def _problem_text(solved: Solved) -> str:
     begin, end = solved.t_span
     title = f"{solved.name}: {solved.equations} equations, t = {begin:g} to {end:.10g}"
     if solved.entries is not None:
-        title += f", {solved.entries} entries in the sparse Jacobian"
+        title += f", {solved.entries} entries in the Jacobian, their places given to all"
     head = ["backend", "method", "prepare ms", "execute us", "solve s", "f calls", "J calls"]
     rows = [_cells(row) for row in solved.rows]
-    reference = f"Reference: {solved.reference} at rtol {solved.reference_rtol:g}, " + (
-        "no end values are published."
-        if solved.reference_error is None
-        else f"{solved.reference_error:.1e} from the published end values."
-    )
-    return f"{title}\n\n{table([*head, 'error'], rows, '<<>>>>>>')}\n\n{reference}"
+    return f"{title}\n\n{table([*head, 'error'], rows, '<<>>>>>>')}\n\n{_reference_text(solved)}"
+
+
+def _reference_text(solved: Solved) -> str:
+    method = f"Reference: {solved.reference} at rtol {solved.reference_rtol:g}"
+    if solved.reference_error is None:
+        return f"{method}; no end values are published."
+    return f"{method}, {solved.reference_error:.1e} from the published end values."
 
 
 def _cells(row: Row) -> Sequence[str]:

@@ -57,7 +57,7 @@ class Part:
 
     Attributes:
         run: ``(*args) -> Told``.
-        flat: where entries stand in the results.
+        flat: where entries stand in the results; ``None`` where these are the entries.
         entries: which entries these are; ``None`` for all, in order.
         columns: the columns of these entries.
     """
@@ -71,6 +71,9 @@ class Part:
         """Compute what the passes tell, and put it in its places; return the lower orders."""
         told = self.run(*args)
         entries = slice(None) if self.entries is None else self.entries
+        if self.flat is None:
+            data[entries] = told.results
+            return told.lower
         compiled = data.dtype in _COMPILED and told.results.dtype in _COMPILED
         if not (compiled and data.flags.c_contiguous):
             data[entries] = told.results[self.flat]
@@ -164,7 +167,8 @@ class Passes:
         total, entries = max(direction.count, 1), direction.colors.size
         if self.lean:
             return False
-        small = total * entries <= self.engine.arrays.fixed_seeds
+        arrays = self.engine.arrays
+        small = arrays.take is not None and total * entries <= arrays.fixed_seeds
         return small and self.chunk(direction) >= total and self._widths(direction) is None
 
     def _fixed(self, first: Direction) -> tuple[Evaluation, Evaluation]:
@@ -172,9 +176,10 @@ class Passes:
         parts, begin = [], 0
         for direction in self.directions(value=False):
             width = max(direction.count, 1)
-            seeds = _seeds(direction, 0, width)
-            run = self._compiled(direction, width, seeds)
-            parts.append(self._part(direction, run, range(begin, begin + direction.count)))
+            passes = range(begin, begin + direction.count)
+            fixed = _Fixed(_seeds(direction, 0, width), self._read(direction, passes)[0])
+            run = self._compiled(direction, width, fixed)
+            parts.append(self._part(direction, run, passes, taken=True))
             begin += direction.count
         single = self._compiled(first, 1, None)
         none = self.engine.arrays.constant(np.zeros((1, *first.like.shape)), first.like)
@@ -208,20 +213,26 @@ class Passes:
         kept = make()
         return lambda: kept
 
-    def _compiled(self, direction: Direction, width: int, fixed: Any) -> Callable[..., Any]:
+    def _compiled(
+        self, direction: Direction, width: int, fixed: _Fixed | None
+    ) -> Callable[..., Any]:
         """Compile ``(x, *contexts, seeds) -> ((lower orders, weights), results)``.
 
-        Seeds that are fixed are constants of the code, not its last argument.
+        Seeds that are fixed are constants of the code, not its last argument; its results are
+        then the entries.
         """
         arrays, at, like = self.engine.arrays, direction.at, direction.like
         widths = self._widths(direction)
-        constants = None if fixed is None else arrays.constant(fixed, like)
+        constants = None if fixed is None else arrays.constant(fixed.seeds, like)
+        flat = None if fixed is None else arrays.constant(fixed.flat, like)
 
         def kernel(x: Any, *rest: Any) -> Any:
             *contexts, seeds = rest if constants is None else (*rest, constants)
             weights = None if widths is None else widths(arrays.ravel(x))
             moved = seeds if weights is None else seeds * arrays.unravel(weights, like)
             lower, results = arrays.batch(at(x, *contexts), moved)
+            if flat is not None and arrays.take is not None:
+                results = arrays.take(results, flat)
             return (lower, weights), results
 
         example = () if fixed is not None else (arrays.constant(_seeds(direction, 0, width), like),)
@@ -235,21 +246,29 @@ class Passes:
             return None
         return make(self.engine.arrays, self.problem)
 
-    def _part(self, direction: Direction, run: Callable[..., Any], passes: range) -> Part:
-        """Make what runs these passes, and reads what they tell."""
-        host, program = self.engine.arrays.host, self.program
+    def _part(
+        self, direction: Direction, run: Callable[..., Any], passes: range, *, taken: bool = False
+    ) -> Part:
+        """Make what runs these passes, and reads what they tell, unless it is taken already."""
+        host = self.engine.arrays.host
 
         def told(*args: Any) -> Told:
             (lower, weights), results = run(*args)
             weights = None if weights is None else host(weights)
             return Told(lower, host(results).reshape(-1), weights)
 
+        flat, entries, columns = self._read(direction, passes)
+        return Part(told, None if taken else flat, entries, columns)
+
+    def _read(self, direction: Direction, passes: range) -> tuple[Any, Any, Any]:
+        """Find where the entries that some passes tell stand, which they are, and their columns."""
+        program = self.program
         mine = (program.passes >= passes.start) & (program.passes < passes.stop)
         flat = (program.passes - passes.start).astype(np.int64) * direction.size + program.places
         if mine.all():
-            return Part(told, narrow(flat), None, program.columns)
+            return narrow(flat), None, program.columns
         entries = np.flatnonzero(mine)
-        return Part(told, narrow(flat[entries]), narrow(entries), program.columns[entries])
+        return narrow(flat[entries]), narrow(entries), program.columns[entries]
 
     def _product(
         self, direction: Direction, run: Callable[..., Any], width: int
@@ -265,6 +284,13 @@ class Passes:
             return arrays.host(results)[0], t if weights is None else t * arrays.host(weights)
 
         return product
+
+
+class _Fixed(NamedTuple):
+    """What is fixed in compiled code: seeds, and where entries stand in the results."""
+
+    seeds: Any
+    flat: Any
 
 
 def _seeds(direction: Direction, start: int, width: int) -> Any:

@@ -21,6 +21,8 @@ from difint.sparse import Pattern
 from tests.benchmarks.timing import Line
 
 SIZES = (12, 24, 48, 96)
+KEPT: list[Any] = []
+"""What CasADi's evaluations work on, which they do not keep alive."""
 
 
 @njit
@@ -68,6 +70,7 @@ def in_casadi(n: int, pattern: Pattern, y: Any, data: Any) -> Callable[[], Any]:
     buffer, evaluate = jacobian.buffer()
     buffer.set_arg(0, memoryview(y))
     buffer.set_res(0, memoryview(data))
+    KEPT.append((jacobian, buffer, y, data))
     return evaluate
 
 

@@ -6,9 +6,10 @@ import sys
 import numpy as np
 import pytest
 
+import difint as di
 from difint.backends import AutoFiniteDiff, AutoJax
-from difint.cli import demo, main
-from difint.cli.problems import PROBLEMS, StiffProblem
+from difint.cli import brusselator, demo, main
+from difint.cli.problems import PROBLEMS, StiffProblem, in_libraries
 from difint.cli.progress import Progress
 
 
@@ -19,15 +20,22 @@ def decay(dy, y):
 DECAY = StiffProblem(
     name="Decay",
     source="none",
-    rates=lambda y1, y2: (-1e3 * y1 + y2, -y2),
+    **in_libraries(lambda y1, y2: (-1e3 * y1 + y2, -y2)),
     fill=decay,
     y0=(1.0, 1.0),
     t_span=(0.0, 1.0),
     published=(float(np.exp(-1.0)) / 999.0, float(np.exp(-1.0))),
 )
 BLOW_UP = StiffProblem(
-    "Blow up", "none", lambda y: (y * y,), lambda dy, y: None, (1.0,), (0.0, 2.0), (0.0,)
+    name="Blow up",
+    source="none",
+    **in_libraries(lambda y: (y * y,)),
+    fill=lambda dy, y: None,
+    y0=(1.0,),
+    t_span=(0.0, 2.0),
+    published=(0.0,),
 )
+SPARSE = brusselator.problem(4)
 NUMPY_SOURCES = (demo.JacobianSource(AutoFiniteDiff()), demo.JacobianSource(None))
 
 
@@ -88,6 +96,30 @@ def test_jacobians_of_jax_serve_the_solvers():
     assert all(row.error < 1e-4 for row in solved.rows)
 
 
+@pytest.mark.parametrize("source", demo.SOURCES[:-1], ids=lambda source: repr(source.backend))
+def test_plans_of_a_sparse_problem_are_sparse(source):
+    if not source.available:
+        pytest.skip("not installed")
+    f, y = demo.Counted(SPARSE.in_numpy), np.random.default_rng(0).random(32)
+    exact = di.jacobian(SPARSE.in_numpy, AutoFiniteDiff("complex_step"), y)
+    made = source.prepare(SPARSE, f).execute(y)
+    assert made.nnz == SPARSE.pattern.nnz < made.shape[0] * made.shape[1]
+    np.testing.assert_allclose(made.toarray(), exact, rtol=1e-7, atol=1e-7)
+    assert source.label(SPARSE) == f"AutoSparse({source.backend!r})"
+    assert source.label(DECAY) == repr(source.backend)
+
+
+def test_sparse_rows_and_their_reference():
+    (solved,) = demo.run(quiet(), [SPARSE], NUMPY_SOURCES).problems
+    assert [(row.backend, row.method) for row in solved.rows] == [
+        ("AutoSparse(AutoFiniteDiff())", "BDF"),
+        ("SciPy's own", "BDF"),
+    ]
+    assert all(row.error < 1e-4 for row in solved.rows)
+    assert solved.reference_error is None
+    assert solved.entries == SPARSE.pattern.nnz
+
+
 def test_scaled_error_is_absolute_for_small_entries_and_relative_for_large_ones():
     floor = demo.ATOL / demo.RTOL
     assert demo.scaled_error(np.array([floor]), [0.0]) == pytest.approx(1.0)
@@ -116,6 +148,15 @@ def test_text_has_a_table_and_states_the_measure(small, capsys):
     assert "Decay: 2 equations, t = 0 to 1" in captured.out
     assert "max_i |y[i] - ref[i]| / (|ref[i]| + 1e-06)" in captured.out
     assert captured.err == "[1/1] Decay, 2 equations\n"
+
+
+def test_text_of_a_sparse_problem(monkeypatch, capsys):
+    monkeypatch.setattr(demo, "PROBLEMS", (SPARSE,))
+    monkeypatch.setattr(demo, "SOURCES", NUMPY_SOURCES)
+    assert main(["demo"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("Brusselator: 32 equations, t = 0 to 1.1, 192 entries in the Jacobian,")
+    assert "\nReference: BDF at rtol 1e-09; no end values are published.\n" in out
 
 
 def test_table_columns_are_aligned(small, capsys):
@@ -155,22 +196,24 @@ def test_whole_demo():
         check=True,
         timeout=300,  # against hanging, not a measure of speed
     )
-    assert done.stderr.count("\n") == len(PROBLEMS)
-    found = json.loads(done.stdout)
-    assert [solved["name"] for solved in found["problems"]] == ["Robertson", "HIRES", "Pollution"]
-    labels = [source.label for source in demo.SOURCES if source.available]
-    for solved in found["problems"]:
+    assert done.stderr.count("\n") == len(demo.PROBLEMS)
+    found = json.loads(done.stdout)["problems"]
+    assert [one["name"] for one in found] == ["Robertson", "HIRES", "Pollution", "Brusselator"]
+    sources = [source for source in demo.SOURCES if source.available]
+    for problem, solved in zip(demo.PROBLEMS, found, strict=True):
         rows = {(row["backend"], row["method"]): row for row in solved["rows"]}
-        assert list(rows) == [(label, method) for label in labels for method in demo.METHODS]
-        check_rows(solved["reference_error"], rows)
+        labels = [source.label(problem) for source in sources]
+        assert list(rows) == [(label, method) for label in labels for method in problem.methods]
+        assert (solved["reference_error"] or 0.0) < 1e-11
+        check_rows(problem, rows)
 
 
-def check_rows(reference_error, rows):
-    assert reference_error < 1e-11
+def check_rows(problem, rows):
     for (_, method), row in rows.items():
         assert row["error"] < (1e-4 if method == "BDF" else 1e-6)
         assert 0 < row["j_calls"] < row["f_calls"] < 10_000
-    for method in demo.METHODS:
-        exact = rows["AutoJax(x64=True)", method]["f_calls"]
-        assert rows["AutoFiniteDiff()", method]["f_calls"] > exact
-        assert rows["SciPy's own", method]["f_calls"] > exact
+    _, exact, _, central, own = (source.label(problem) for source in demo.SOURCES)
+    for method in problem.methods:
+        calls = rows[exact, method]["f_calls"]
+        assert rows[central, method]["f_calls"] > calls
+        assert rows[own, method]["f_calls"] > calls

@@ -178,6 +178,10 @@ def _constant(array: Any, like: Any) -> Any:
     return jnp.asarray(array, like.dtype if array.dtype.kind == "f" else None)
 
 
+def _take(rows: Any, flat: Any) -> Any:
+    return rows.reshape(-1).at[flat].get(mode="promise_in_bounds")
+
+
 def _batch(apply: Apply, seeds: Any) -> tuple[Any, Any]:
     y, rows = jax.vmap(apply, out_axes=(None, 0))(seeds)
     return y, rows.reshape(rows.shape[0], math.prod(rows.shape[1:]))
@@ -252,6 +256,7 @@ def _arrays(x64: bool) -> Arrays:
         basis=_basis,
         constant=scoped(x64, _constant),
         fixed_seeds=_FIXED_SEEDS,
+        take=_take,
         batch=_batch,
         each=_each,
         watch=watch,

@@ -11,8 +11,8 @@ from numba.core import cgutils, types
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import lower_builtin, lower_cast
 
+from difint.engines.numba import blending
 from difint.engines.numba.banks import i64
-from difint.engines.numba.blending import operations
 from difint.engines.numba.dual import REALS
 from difint.engines.numba.element import (
     COUNT,
@@ -76,7 +76,7 @@ class Stack:
 
     def __init__(self, context: Any, builder: Any, blend: Blend) -> None:
         self.context, self.builder, self.blend = context, builder, blend
-        self.llvm = context.get_value_type(blend)
+        self.llvm, self.room = context.get_value_type(blend), i64(blend.room)
 
     def place(self, value: Any = None) -> Any:
         """Emit: a place, with a value in it; get its address."""
@@ -132,8 +132,8 @@ def curved(context: Any, builder: Any, ty: Blend, y: Any, d: Any, dd: Any, x: An
     """Emit: a function of a blend."""
     stack = Stack(context, builder, ty)
     out = stack.place()
-    function = operations(ty.room).curved
-    stack.call(function, out, stack.place(x), stack.double(d), stack.double(dd))
+    told = stack.place(x), stack.room, stack.double(d), stack.double(dd)
+    stack.call(blending.curved, out, *told)
     return stack.finish(out, y)
 
 
@@ -142,7 +142,7 @@ def combined(context: Any, builder: Any, ty: Blend, y: Any, by: Any, pair: tuple
     stack = Stack(context, builder, ty)
     out, numbers = stack.place(), [stack.double(one) for one in by]
     places = [stack.place(one) for one in pair]
-    stack.call(operations(ty.room).combined, out, *places, *numbers, stack.place())
+    stack.call(blending.combined, out, *places, stack.room, *numbers, stack.place())
     return stack.finish(out, y)
 
 
@@ -155,7 +155,7 @@ def _emit_sum(sign: float) -> Callable[..., Any]:
         blends = [context.cast(builder, *one, ty) for one in zip(args, sig.args, strict=True)]
         out, places = stack.place(), [stack.place(one) for one in blends]
         told = ir.Constant(_DOUBLE, sign), stack.place(), ir.Constant(value.type, -1.0)
-        stack.call(operations(ty.room).added, out, *places, *told)
+        stack.call(blending.added, out, *places, stack.room, *told)
         return stack.finish(out, value)
 
     return emit
@@ -164,7 +164,7 @@ def _emit_sum(sign: float) -> Callable[..., Any]:
 def _scaled(context: Any, builder: Any, ty: Blend, x: Any, factor: Any, value: Any) -> Any:
     stack = Stack(context, builder, ty)
     out = stack.place()
-    stack.call(operations(ty.room).scaled, out, stack.place(x), factor)
+    stack.call(blending.scaled, out, stack.place(x), stack.room, factor)
     return stack.finish(out, value)
 
 
@@ -252,7 +252,7 @@ def _as_total(context: Any, builder: Any, fromty: Any, toty: Any, value: Any) ->
     """Emit: a blend as a total: all of it is added to a bank."""
     stack, number = Stack(context, builder, fromty), number_in(builder, fromty, value)
     place = stack.place(value)
-    stack.call(operations(fromty.room).settled, place, ir.Constant(number.type, -1.0))
+    stack.call(blending.settled, place, stack.room, ir.Constant(number.type, -1.0))
     whole = ir.Constant(context.get_value_type(toty), ir.Undefined)
     words = [builder.load(stack.word(place, index)) for index in (HOME, COUNT)]
     for i, one in enumerate((number, *words)):

@@ -27,7 +27,7 @@ from difint.engines.numba.element_functions import as_total, home_of, number_of
 from difint.engines.numba.entries import Door, Place, input_place, result_place
 from difint.engines.numba.glue import freshener
 from difint.engines.numba.kernels import ANOTHER_SIZE
-from difint.engines.numba.lowering import DualFunction
+from difint.engines.numba.lowering import DualFunction, joined
 from difint.engines.numba.memory import binder
 from difint.engines.numba.pipeline import PART
 from difint.engines.numba.scattering import (
@@ -116,18 +116,21 @@ def _tried(problem: Problem, function: DualFunction, form: Form, places: Any) ->
     found = callable_of(
         door, tuple(calls), function, None, route, state, product, exported="hessian"
     )
-    return found if _works(problem, found) else None
+    return found if _works(problem, function, found) else None
 
 
-def _works(problem: Problem, made: Compiled) -> bool:
-    """Tell whether the derivatives of ``f`` at the example are in the rows."""
+def _works(problem: Problem, function: DualFunction, made: Compiled) -> bool:
+    """Tell whether the derivatives of ``f`` at the example are in the rows, and its value right."""
     source, enter = problem.source, problem.x_form.enter or np.asarray
     x = np.array(enter(source.x), problem.x.dtype)
+    contexts = [context.value for context in source.contexts]
     try:
-        made.kernel(x, *(context.value for context in source.contexts))
+        value = made.full(x, *contexts)[0]
     except UnsupportedError:
         return False
-    return True
+    expected = joined(function.values(x, function.flat(contexts))[0])
+    rtol = 1e3 * float(np.finfo(x.dtype).eps)
+    return bool(np.allclose(value.ravel(), expected.ravel(), rtol, rtol, equal_nan=True))
 
 
 def _compiled(problem: Problem, function: DualFunction, form: Form) -> Any:

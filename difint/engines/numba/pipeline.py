@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import operator
+from collections import Counter
 from typing import Any, final
 
-from numba.core import ir
+from numba.core import ir, types
 from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from numba.core.compiler_machinery import FunctionPass, register_pass
-from numba.core.ir_utils import find_callname, get_definition, guard
+from numba.core.ir_utils import find_callname, get_definition, guard, mk_unique_var
 from numba.core.typed_passes import NopythonTypeInference
 from numba.core.untyped_passes import InlineClosureLikes
 
+from difint.engines.numba.element import Term
 from difint.engines.numba.linking import AsPart, AsWhole, Roughly
 
 
@@ -56,6 +59,56 @@ def _as_tuple(func_ir: Any, var: Any) -> bool:
 
 
 @final
+@register_pass(mutates_CFG=False, analysis_only=False)
+class _Squares(FunctionPass):
+    """Reads ``r * r`` as ``r ** 2`` where ``r`` may be a term, which has half the slots then."""
+
+    _name = "difint_squares"
+
+    def __init__(self) -> None:
+        FunctionPass.__init__(self)
+
+    def run_pass(self, state: Any) -> bool:
+        if not any(map(_has_terms, state.args)):
+            return False
+        changed = [_squared(state.func_ir, block) for block in state.func_ir.blocks.values()]
+        return any(changed)
+
+
+def _has_terms(ty: Any) -> bool:
+    if isinstance(ty, types.BaseTuple):
+        return any(map(_has_terms, ty.types))
+    return isinstance(getattr(ty, "dtype", ty), Term)
+
+
+def _squared(func_ir: Any, block: Any) -> bool:
+    """Replace the products of a variable with itself in a block."""
+    body, loaded, changed = [], {}, False
+    written: Counter[str] = Counter()
+    for step in block.body:
+        if isinstance(step, ir.Assign):
+            value, name = step.value, step.target.name
+            if isinstance(value, ir.Var):
+                loaded[name] = value.name, written[value.name]
+            elif isinstance(value, ir.Expr) and value.op == "binop" and value.fn is operator.mul:
+                one, other = (loaded.get(side.name, side.name) for side in (value.lhs, value.rhs))
+                if one == other:
+                    two = ir.Var(block.scope, mk_unique_var("$two"), step.loc)
+                    body.append(_assigned(func_ir, ir.Const(2, step.loc), two))
+                    value.fn, value.rhs = operator.pow, two
+                    changed = True
+            written[name] += 1
+        body.append(step)
+    block.body = body
+    return changed
+
+
+def _assigned(func_ir: Any, value: Any, target: Any) -> Any:
+    func_ir._definitions[target.name].append(value)
+    return ir.Assign(value, target, target.loc)
+
+
+@final
 class DualCompiler(CompilerBase):
     """Numba's compiler of a user's function: with our pass, and optimized before it is linked.
 
@@ -64,7 +117,8 @@ class DualCompiler(CompilerBase):
 
     def define_pipelines(self) -> list[Any]:
         """List the one pipeline."""
-        return [_with(self.state, AsWhole, (_ArrayDisplays, InlineClosureLikes))]
+        passes = [(one, InlineClosureLikes) for one in (_ArrayDisplays, _Squares)]
+        return [_with(self.state, AsWhole, *passes)]
 
 
 @final

@@ -17,8 +17,8 @@ from difint.engines.numba.banks import allocated, emit_number, i64
 from difint.engines.numba.element import Parts
 
 COLOR_SHIFT = 48
-MOST_COLORS = 8000
-"""So that the place of a color within a row fits above the shift."""
+MOST_COLORS = 4000
+"""So that the place of a color within a row fits above the shift, and no tag is negative."""
 
 _I64 = ir.IntType(64)
 
