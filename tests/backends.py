@@ -71,8 +71,11 @@ LISTS: dict[str, Listing] = {
     "jax, bare": lambda: default_scenarios("jax", in_place=False, modifiers=()),
     "jax, more": lambda: families("jax", modifiers=()),
     "numpy, sparse": lambda: sparse_scenarios(modifiers=["constantify"]),
+    "numpy, sparse bare": lambda: sparse_scenarios(modifiers=()),
     "jax, sparse": lambda: sparse_scenarios("jax", in_place=False, modifiers=["constantify"]),
+    "jax, sparse bare": lambda: sparse_scenarios("jax", in_place=False, modifiers=()),
     "torch, sparse": lambda: sparse_scenarios("torch", modifiers=["constantify"]),
+    "torch, sparse bare": lambda: sparse_scenarios("torch", in_place=False, modifiers=()),
     "numpy, empty": lambda: empty_scenarios(modifiers=()),
     "torch": lambda: default_scenarios("torch", modifiers=["batchify"]),
     "torch, varied": lambda: few(
@@ -91,6 +94,7 @@ FD = di.AutoFiniteDiff
 JAX = di.AutoJax
 NUMBA = di.AutoNumba
 TORCH = di.AutoTorch
+MIXED = di.MixedMode(JAX("forward"), JAX("reverse"))
 SUBSTITUTION = di.GreedyColoring(decompression="substitution")
 
 
@@ -124,15 +128,14 @@ ROWS = (
     Row(di.SecondOrder(TORCH("reverse"), TORCH("forward")), ("torch, bare",)),
     Row(sparse(FD()), ("numpy, sparse", "numpy, bare", "numpy, empty")),
     Row(sparse(FD("complex_step")), ("numpy, sparse",)),
-    Row(sparse(NUMBA()), ("numpy, sparse",)),
-    Row(sparse(JAX(), chunk_size=2), ("jax, sparse", "jax, bare")),
-    Row(sparse(JAX("reverse"), format="csc"), ("jax, sparse",)),
-    Row(sparse(di.MixedMode(JAX("forward"), JAX("reverse"))), ("jax, sparse",)),
-    Row(sparse(JAX(), coloring_algorithm=SUBSTITUTION), ("jax, sparse",)),
-    Row(sparse(JAX(), format="dense"), ("jax, sparse",)),
+    Row(sparse(NUMBA()), ("numpy, sparse bare",)),
+    Row(sparse(JAX()), ("jax, sparse",)),
+    Row(sparse(JAX(), chunk_size=2), ("jax, sparse bare",)),
+    Row(sparse(JAX("reverse"), format="csc"), ("jax, sparse bare",)),
+    Row(sparse(MIXED, coloring_algorithm=SUBSTITUTION), ("jax, sparse bare",)),
     Row(sparse(TORCH()), ("torch, sparse",)),
-    Row(sparse(TORCH(compile="eager"), memory=200), ("torch, sparse",)),
-    Row(di.MixedMode(JAX("forward"), JAX("reverse")), ("jax, bare",)),
+    Row(sparse(TORCH(compile="eager"), memory=200), ("torch, sparse bare",)),
+    Row(MIXED, ("jax, bare",)),
 )
 
 

@@ -88,7 +88,8 @@ def print_published(patterns: Patterns) -> bool:
         if name not in patterns:
             print(f"{name} is not there: its published counts are not checked")
             continue
-        got = tuple(count(color(patterns[name], "natural")) for color in (color_columns, color_rows))
+        colored = [color(patterns[name], "natural") for color in (color_columns, color_rows)]
+        got = tuple(map(count, colored))
         kept &= got == want
         print(f"{name:32s} {got} colors in natural order, published {want}")
     return kept

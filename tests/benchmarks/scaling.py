@@ -27,6 +27,11 @@ SIZES = (1_000, 10_000, 100_000, 1_000_000)
 ENGINES = ("AutoNumba", "AutoJax")
 PROBLEMS = ("tridiagonal", "Brusselator")
 REPEATS = 5
+TITLES = {
+    "prepare_s": "prepare, s",
+    "execute_s": "execute(x, out=J), s",
+    "memory_mb": "memory, MB",
+}
 
 
 def tridiagonal(engine: str, n: int) -> tuple[Any, Any, Any]:
@@ -66,7 +71,8 @@ def measure(problem: str, engine: str, n: int) -> dict[str, Any]:
         dense = di.AutoJax("forward", x64=True) if engine == "AutoJax" else di.AutoNumba()
         x = np.random.default_rng(0).random(pattern.shape[1])
         before = _peak()
-        plan = di.prepare_jacobian(f, di.AutoSparse(dense, di.KnownSparsityDetector(pattern)), x, y=y)
+        backend = di.AutoSparse(dense, di.KnownSparsityDetector(pattern))
+        plan = di.prepare_jacobian(f, backend, x, y=y)
         made, seconds = plan.execute(x), []
         for _ in range(REPEATS):
             began = time.perf_counter()
@@ -102,8 +108,7 @@ def plot(points: list[dict[str, Any]]) -> None:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 3.4), layout="constrained")
-    titles = {"prepare_s": "prepare, s", "execute_s": "execute(x, out=J), s", "memory_mb": "memory, MB"}
-    for axes, (key, title) in zip(figure.subplots(1, 3), titles.items(), strict=True):
+    for axes, (key, title) in zip(figure.subplots(1, 3), TITLES.items(), strict=True):
         for problem in PROBLEMS:
             for engine in ENGINES:
                 mine = [p for p in points if (p["problem"], p["engine"]) == (problem, engine)]

@@ -6,6 +6,7 @@ The rivals are no dependency of anything: ``pip install asdex casadi`` brings th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import asdex
@@ -74,50 +75,52 @@ def in_casadi(n: int, pattern: Pattern, y: Any, data: Any) -> Callable[[], Any]:
     return evaluate
 
 
-def asdex_coloring(pattern: Pattern) -> Any:
+def in_asdex(n: int, pattern: Pattern, output: str) -> Callable[[Any], Any]:
+    """Build asdex's Jacobian of the same function, from the same pattern."""
     theirs = asdex.SparsityPattern.from_coo(pattern.indices, pattern.columns, pattern.shape)
-    return asdex.jacobian_coloring_from_sparsity(theirs)
+    coloring = asdex.jacobian_coloring_from_sparsity(theirs)
+    return asdex.jacobian_from_coloring(brusselator.in_jax(n), coloring, output)
 
 
-# fmt: off
 def brusselator_lines() -> Iterator[Line]:
+    """Compare the compiled fill with CasADi, with asdex, and with a fill by hand."""
     for n in SIZES:
         y = np.random.default_rng(0).random(2 * n * n)
         pattern = brusselator.pattern(n)
         backend = di.AutoSparse(di.AutoNumba(), di.KnownSparsityDetector(pattern))
         plan = di.prepare_jacobian(brusselator.in_place(n), backend, y, y=np.empty_like(y))
-        made = plan.execute(y)
-        theirs, pointers, mine = np.empty(pattern.nnz), places(n, pattern), np.empty(pattern.nnz)
+        made, theirs, mine = plan.execute(y), np.empty(pattern.nnz), np.empty(pattern.nnz)
         rival = in_casadi(n, pattern, y, theirs)
+        hand = partial(by_hand, n, places(n, pattern), y, mine)
+        csc = partial(in_asdex(n, pattern, "scipy_csc"), y)
         rival()
-        by_hand(n, pointers, y, mine)
-        np.testing.assert_allclose(theirs, made.data, atol=1e-13)
-        np.testing.assert_allclose(mine, made.data, atol=1e-13)
-        f, coloring = brusselator.in_jax(n), asdex_coloring(pattern)
-        csc = asdex.jacobian_from_coloring(f, coloring, "scipy_csc")
-        np.testing.assert_allclose((csc(y) - made).data, 0, atol=1e-13)
-        name = f"AutoNumba Brusselator N={n} execute(y, out=J)"
-        ours = lambda plan=plan, y=y, made=made: plan.execute(y, out=made)
-        hand = lambda n=n, pointers=pointers, y=y, mine=mine: by_hand(n, pointers, y, mine)
-        yield Line(name, ours, rival, "CasADi, buffered", 1.0)
-        yield Line(name, ours, lambda csc=csc, y=y: csc(y), "asdex to scipy CSC", 1 / 2.5)
-        yield Line(name, ours, hand, "a fill by hand in njit", 6.0)
-        yield Line(f"AutoNumba Brusselator N={n} bind", plan.bind(y, out=made), hand, "a fill by hand in njit", None)
+        hand()
+        for one in (theirs, mine, csc().data):
+            np.testing.assert_allclose(one, made.data, atol=1e-13)
+        name, ours = f"AutoNumba Brusselator N={n}", partial(plan.execute, y, out=made)
+        step = plan.bind(y, out=made)
+        yield Line(f"{name} execute(y, out=J)", ours, rival, "CasADi, buffered", 1.0)
+        yield Line(f"{name} execute(y, out=J)", ours, csc, "asdex to scipy CSC", 1 / 2.5)
+        yield Line(f"{name} execute(y, out=J)", ours, hand, "a fill by hand in njit", 6.0)
+        yield Line(f"{name} bind(y, out=J)()", step, hand, "a fill by hand in njit", None)
 
 
 def jax_lines() -> Iterator[Line]:
+    """Compare AutoJax with asdex, both of the same function."""
     for n in SIZES[1::2]:
         y = jnp.asarray(np.random.default_rng(0).random(2 * n * n))
-        pattern, f = brusselator.pattern(n), brusselator.in_jax(n)
-        plan = di.prepare_jacobian(f, di.AutoSparse(di.AutoJax(), di.KnownSparsityDetector(pattern)), y)
-        made, coloring = plan.execute(y), asdex_coloring(pattern)
-        bcoo = jax.jit(asdex.jacobian_from_coloring(f, coloring))
-        csc = asdex.jacobian_from_coloring(f, coloring, "scipy_csc")
-        np.testing.assert_allclose((csc(y) - made).data, 0, atol=1e-13)
-        name = f"AutoJax Brusselator N={n} execute(y, out=J)"
-        ours = lambda plan=plan, y=y, made=made: plan.execute(y, out=made)
-        yield Line(name, ours, lambda bcoo=bcoo, y=y: bcoo(y).data.block_until_ready(), "asdex to BCOO, jitted", 1.2 if n == 96 else None)
-        yield Line(name, ours, lambda csc=csc, y=y: csc(y), "asdex to scipy CSC", 1 / 2 if n == 96 else None)
+        pattern = brusselator.pattern(n)
+        backend = di.AutoSparse(di.AutoJax(), di.KnownSparsityDetector(pattern))
+        plan = di.prepare_jacobian(brusselator.in_jax(n), backend, y)
+        made, bcoo = plan.execute(y), jax.jit(in_asdex(n, pattern, "bcoo"))
+        csc = partial(in_asdex(n, pattern, "scipy_csc"), y)
+        np.testing.assert_allclose(csc().data, made.data, atol=1e-13)
+        name, ours = f"AutoJax Brusselator N={n}", partial(plan.execute, y, out=made)
+        bounds = (1.2, 1 / 2) if n == 96 else (None, None)
+        waited = partial(_waited, bcoo, y)
+        yield Line(f"{name} execute(y, out=J)", ours, waited, "asdex to BCOO, jitted", bounds[0])
+        yield Line(f"{name} execute(y, out=J)", ours, csc, "asdex to scipy CSC", bounds[1])
 
 
-# fmt: on
+def _waited(function: Callable[[Any], Any], y: Any) -> Any:
+    return function(y).data.block_until_ready()

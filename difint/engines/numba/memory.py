@@ -21,9 +21,7 @@ def binder(
     arrays behind them; ``kept`` is what must live as long as the hidden values.
     """
 
-    def bind(
-        args: tuple[Any, ...], out: Any, returned: Any = None
-    ) -> Callable[[], Any] | None:
+    def bind(args: tuple[Any, ...], out: Any, returned: Any = None) -> Callable[[], Any] | None:
         lead = len(door.inputs)
         leaves = PYTHON_TREES.flatten(list(args[lead:]))[0]
         values = [*hidden, *args[:lead], *leaves, out]
