@@ -17,7 +17,7 @@ from difint.primitives import inner_engine
 from difint.problem import Form, Problem
 from difint.sparse import choosing
 from difint.sparse.choosing import Choice
-from difint.sparse.decompression import Program, program_of
+from difint.sparse.decompression import Program, program_of, substitute
 from difint.sparse.detection import SparsityDetector
 from difint.sparse.evaluation import Direction, Passes
 from difint.sparse.matrices import Layout, layout_of
@@ -291,7 +291,7 @@ def _compressed(
 ) -> Compiled | None:
     """Let the engine compute entries itself."""
     (rows, columns), program, layout = matrix.choice.colors, matrix.program, matrix.layout
-    if rows is not None or not program.is_direct or layout.template is None:
+    if rows is not None or layout.template is None:
         return None
     chunk, lean = None, backend.memory is not None
     if backend.chunk_size or lean:
@@ -300,7 +300,47 @@ def _compressed(
     how = (chunk, lean, layout.dtype)
     job = Compression(columns, counts, program.passes, program.places, *how)
     made = build(dense.arrays, problem, job)
-    return None if made is None else _sparse_result(dense, matrix, problem, made)
+    if made is None:
+        return None
+    made = made if program.is_direct else _substituting(program, made)
+    return _sparse_result(dense, matrix, problem, made)
+
+
+def _substituting(program: Program, made: Compiled) -> Compiled:
+    """Let entries that compiled code has read be subtracted from each other."""
+    finish = partial(substitute, program.subtracted, program.mirrored)
+    read, bind = made.into, made.bind
+    assert read is not None and bind is not None, "what fills entries has both"
+
+    def into(args: tuple[Any, ...], data: Any, whole: bool) -> tuple[Any, ...]:
+        lower = read(args, data, whole)
+        finish(data)
+        return lower
+
+    def full(*args: Any) -> Any:
+        *lower, data = made.full(*args)
+        finish(data)
+        return (*lower, data)
+
+    def kernel(*args: Any) -> Any:
+        data = made.kernel(*args)
+        finish(data)
+        return data
+
+    def bound(args: tuple[Any, ...], data: Any, returned: Any = None) -> Callable[[], Any] | None:
+        step = bind(args, data)
+        if step is None:
+            return None
+
+        def finished() -> Any:
+            step()
+            finish(data)
+            return data if returned is None else returned
+
+        return finished
+
+    made = replace(made, kernel=kernel, full=full, into=into, bind=bound)
+    return replace(made, fill=None, export=None)
 
 
 def _pushed(dense: Engine, problem: Problem, args: tuple[Any, ...], t: Any) -> Any:
