@@ -239,6 +239,15 @@ class Plan:
             step_in_memory: Callable[[], Any] | None = self._compiled.bind(values, out)
             if step_in_memory is not None:
                 return step_in_memory
+        into = self._delivery.into
+        if y is None and out is not None and into is not None:
+            (target,) = form.unpack(out)
+
+            def step_into() -> Any:
+                into(values, target, False)
+                return out
+
+            return step_into
         if y is None and out is not None and form.unpack is single:
             write = self._delivery.write
 

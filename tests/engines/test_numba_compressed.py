@@ -35,9 +35,16 @@ SETTINGS = [
 ]
 
 
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize(
+    ("how", "limits", "dtype"),
+    [
+        *((*one, np.float64) for one in SETTINGS),
+        ({}, {}, np.float32),
+        ({}, {"memory": 1}, np.float32),
+    ],
+    ids=str,
+)
 @pytest.mark.parametrize("f", [bratu_in_place, bratu(np)], ids=["in place", "returning"])
-@pytest.mark.parametrize(("how", "limits"), SETTINGS, ids=str)
 def test_entries(f, how, limits, dtype):
     x = X.astype(dtype)
     plan = prepare(f, x=x, numba=di.AutoNumba(**how), **limits)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, final
 
@@ -201,7 +201,7 @@ def callable_of(
     """Make the functions that a plan calls; ``calls`` are those of the door.
 
     ``state`` is what the plan passes to them itself. ``exported`` names the operator where other
-    compiled code can call it.
+    compiled code can call it: where arguments and results are no trees.
     """
     entry, at = calls
     results = [(place.shape, as_dtype(place.ty.dtype)) for place in (*door.lower, door.out)]
@@ -256,7 +256,8 @@ def callable_of(
     plain = all(context.structure is None for context in function.contexts)
     bind = binder(door, at, hidden, state)
     filling = fill if plain else None
-    return Compiled(kernel, full, filling, bind, export, route, into=into, product=product)
+    made = Compiled(kernel, full, filling, bind, export, route, product=product)
+    return made if exported is None else replace(made, into=into)
 
 
 class _Fill(partial[Any]):
