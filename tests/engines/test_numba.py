@@ -267,6 +267,11 @@ def test_trees() -> None:
     np.testing.assert_array_equal(flat[0], [6.0, 12.0])
     assert flat[1] == 5.0 and type(flat[1]) is float
     np.testing.assert_array_equal(flat[2], np.ones((2, 2)))
+    out = {"a": np.empty(2), "b": (np.empty(()), np.empty((2, 2)))}
+    plan = di.prepare_gradient(f, NUMBA, x)
+    for filled in (plan.execute(x, out=out), plan.bind(x, out=out)()):
+        assert filled is out
+        np.testing.assert_array_equal(out["a"], [6.0, 12.0])
     pushed = di.pushforward(lambda x: (x.sum(), x * x), NUMBA, X, np.ones(3))
     assert pushed[0] == 3.0 and np.array_equal(pushed[1], 2 * X)
 
