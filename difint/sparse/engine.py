@@ -309,7 +309,7 @@ def _compressed(
 def _substituting(program: Program, made: Compiled) -> Compiled:
     """Let entries that compiled code has read be subtracted from each other."""
     finish = partial(substitute, program.subtracted, program.mirrored)
-    read, bind = made.into, made.bind
+    read, bind, read_fresh, read_full = made.into, made.bind, made.kernel, made.full
     assert read is not None and bind is not None, "what fills entries has both"
 
     def into(args: tuple[Any, ...], data: Any, whole: bool) -> tuple[Any, ...]:
@@ -318,12 +318,12 @@ def _substituting(program: Program, made: Compiled) -> Compiled:
         return lower
 
     def full(*args: Any) -> Any:
-        *lower, data = made.full(*args)
+        *lower, data = read_full(*args)
         finish(data)
         return (*lower, data)
 
     def kernel(*args: Any) -> Any:
-        data = made.kernel(*args)
+        data = read_fresh(*args)
         finish(data)
         return data
 
@@ -339,8 +339,8 @@ def _substituting(program: Program, made: Compiled) -> Compiled:
 
         return finished
 
-    made = replace(made, kernel=kernel, full=full, into=into, bind=bound)
-    return replace(made, fill=None, export=None)
+    without = replace(made, fill=None, export=None)
+    return replace(without, kernel=kernel, full=full, into=into, bind=bound)
 
 
 def _pushed(dense: Engine, problem: Problem, args: tuple[Any, ...], t: Any) -> Any:

@@ -19,8 +19,8 @@ def braille(pattern: Pattern, height: int = 32, width: int = 48) -> str:
         width: the number of dots beside each other, at most.
 
     >>> print(braille(Pattern.of(np.tri(8))))
-    ⣦⡀⠀⠀
-    ⣿⣿⣦⡀
+    ⣷⣄⠀⠀
+    ⣿⣿⣷⣄
     """
     rows, columns = pattern.shape
     if not rows or not columns:

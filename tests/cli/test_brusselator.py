@@ -1,5 +1,7 @@
+import jax
 import numpy as np
 import pytest
+import torch
 
 import difint as di
 from difint.cli import brusselator
@@ -19,13 +21,11 @@ def filled(n, y, **values):
 
 
 def in_jax(n, y):
-    jax = pytest.importorskip("jax")
     with jax.enable_x64(True):
         return np.asarray(brusselator.in_jax(n, **VALUES)(jax.numpy.asarray(y)))
 
 
 def in_torch(n, y):
-    torch = pytest.importorskip("torch")
     return brusselator.in_torch(n, **VALUES)(torch.asarray(y)).numpy()
 
 
@@ -67,7 +67,6 @@ def test_rates_where_nothing_spreads():
 
 @SIDES
 def test_pattern_is_where_the_jacobian_has_entries(n):
-    pytest.importorskip("jax")
     f = brusselator.in_jax(n, **VALUES)
     dense = di.jacobian(f, di.AutoJax(x64=True), point(n))
     assert np.array_equal(brusselator.pattern(n).toarray(), dense != 0)
