@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, final
 
-from difint.backends import Backend, Mode, check_backend, check_choice, check_size
+from difint.backends import Backend, Mode, check_choice, check_size
 from difint.engine import Engine
 from difint.errors import ArgumentError, message
 from difint.sparse.algorithms import ColoringAlgorithm, GreedyColoring
@@ -57,9 +57,12 @@ class AutoSparse(Backend):
     verify: bool = True
 
     def __post_init__(self) -> None:
-        check_backend("AutoSparse", self.dense)
-        if isinstance(self.dense, AutoSparse):
-            _refuse("dense", "a backend that is not sparse itself", self.dense, "Pass its dense.")
+        dense: Any = self.dense
+        if not isinstance(dense, Backend):
+            remedy = "Pass the backend of the products first, then the detector."
+            _refuse("dense", "a backend such as AutoJax()", dense, remedy)
+        if isinstance(dense, AutoSparse):
+            _refuse("dense", "a backend that is not sparse itself", dense, "Pass its dense.")
         detector: Any = self.sparsity_detector
         if not isinstance(detector, SparsityDetector):
             remedy = "Pass KnownSparsityDetector(pattern), or DenseSparsityDetector()."

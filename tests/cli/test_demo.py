@@ -98,8 +98,6 @@ def test_jacobians_of_jax_serve_the_solvers():
 
 @pytest.mark.parametrize("source", demo.SOURCES[:-1], ids=lambda source: repr(source.backend))
 def test_plans_of_a_sparse_problem_are_sparse(source):
-    if not source.available:
-        pytest.skip("not installed")
     f, y = demo.Counted(SPARSE.in_numpy), np.random.default_rng(0).random(32)
     exact = di.jacobian(SPARSE.in_numpy, AutoFiniteDiff("complex_step"), y)
     made = source.prepare(SPARSE, f).execute(y)

@@ -19,7 +19,7 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
-from difint.engines.numba.buffers import vector_at
+from difint.engines.numba.memory_views import vector_at
 from difint.engines.numba.reductions import compiled
 
 _I64 = ir.IntType(64)

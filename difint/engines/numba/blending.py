@@ -20,8 +20,8 @@ from difint.engines.numba.banks import (
     united,
     words_at,
 )
-from difint.engines.numba.buffers import vector_at
 from difint.engines.numba.element import COUNT, FIRST, HOME, MOST_ROOM, ROOT, SIZE, Blend
+from difint.engines.numba.memory_views import vector_at
 from difint.engines.numba.reductions import compiled
 from difint.engines.numba.scattering import COLOR_SHIFT
 

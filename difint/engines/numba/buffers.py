@@ -14,13 +14,14 @@ from difint.engines.numba.dual import Active, Dual, parts_of, splat
 _I32 = ir.IntType(32)
 
 
-def _intp(number: int) -> Any:
+def intp(number: int) -> Any:
+    """Get a constant of 64 bits."""
     return ir.Constant(ir.IntType(64), number)
 
 
-def _vector_over(context: Any, builder: Any, ty: Any, data: Any, length: Any) -> Any:
+def vector_over(context: Any, builder: Any, ty: Any, data: Any, length: Any) -> Any:
     """Emit: a contiguous vector over memory that something else owns."""
-    itemsize = _intp(context.get_abi_sizeof(context.get_data_type(ty.dtype)))
+    itemsize = intp(context.get_abi_sizeof(context.get_data_type(ty.dtype)))
     array = make_array(ty)(context, builder)
     populate_array(
         array,
@@ -50,11 +51,11 @@ def buffer_of(count: int, dual: Dual, *, small: bool = True) -> Any:
     def buffer(typingctx: Any) -> Any:
         def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
             if not small:
-                return _empty_nd_impl(context, builder, vector, [_intp(count)])._getvalue()
+                return _empty_nd_impl(context, builder, vector, [intp(count)])._getvalue()
             llvm = context.get_data_type(dual)
             block = cgutils.alloca_once(builder, ir.ArrayType(llvm, max(count, 1)))
             data = builder.bitcast(block, llvm.as_pointer())
-            return _vector_over(context, builder, vector, data, _intp(count))
+            return vector_over(context, builder, vector, data, intp(count))
 
         return vector(), emit
 
@@ -71,7 +72,7 @@ def single_of(ty: Any) -> Any:
             value = context.cast(builder, args[0], number, ty)
             place = cgutils.alloca_once(builder, value.type)
             builder.store(value, place)
-            return _vector_over(context, builder, vector, place, _intp(1))
+            return vector_over(context, builder, vector, place, intp(1))
 
         return vector(number), emit
 
@@ -129,10 +130,10 @@ def fitting(ty: Any, shape: tuple[int, ...]) -> Any:
             )
             good = ir.Constant(ir.IntType(1), 1)
             for axis in reversed(range(len(shape))):
-                same = builder.icmp_signed("==", lengths[axis], _intp(shape[axis]))
+                same = builder.icmp_signed("==", lengths[axis], intp(shape[axis]))
                 good = builder.and_(good, same)
                 if shape[axis] > 1 and 0 not in shape:
-                    near = builder.icmp_signed("==", strides[axis], _intp(step))
+                    near = builder.icmp_signed("==", strides[axis], intp(step))
                     good = builder.and_(good, near)
                 step *= shape[axis]
             return good
@@ -149,7 +150,7 @@ def _borrowing(*, readonly: bool) -> Any:
 
         def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
             source = make_array(array)(context, builder, args[0])
-            return _vector_over(context, builder, vector, source.data, source.nitems)
+            return vector_over(context, builder, vector, source.data, source.nitems)
 
         return vector(array), emit
 
@@ -262,7 +263,7 @@ def _with_partial(context: Any, builder: Any, ty: Any, dual: Any, k: Any, partia
         return builder.insert_value(dual, partials, 1)
     # An array in registers has no variable index: choose in each place.
     for i in range(ty.size):
-        here = builder.icmp_signed("==", k, _intp(i))
+        here = builder.icmp_signed("==", k, intp(i))
         kept = builder.extract_value(partials, i)
         partials = builder.insert_value(partials, builder.select(here, partial, kept), i)
     return builder.insert_value(dual, partials, 1)
@@ -278,7 +279,7 @@ def partial_at(typingctx: Any, x: Any, k: Any) -> Any:
             return builder.extract_element(vector, builder.trunc(args[1], _I32))
         _, found, *rest = parts_of(builder, x, args[0])
         for i, one in enumerate(rest, start=1):
-            here = builder.icmp_signed("==", args[1], _intp(i))
+            here = builder.icmp_signed("==", args[1], intp(i))
             found = builder.select(here, one, found)
         return found
 
@@ -299,7 +300,7 @@ def store_partials(typingctx: Any, x: Any, out: Any, start: Any, width: Any) -> 
             cast = builder.fpext if into == ir.DoubleType() else builder.fptrunc
             vector = cast(vector, ir.VectorType(into, x.size))
         place = builder.gep(array.data, [args[2]])
-        with builder.if_else(builder.icmp_signed("==", args[3], _intp(x.size))) as (
+        with builder.if_else(builder.icmp_signed("==", args[3], intp(x.size))) as (
             all_,
             some,
         ):
@@ -321,7 +322,7 @@ def no_array(typingctx: Any, like: Any) -> Any:
 
     def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         pointer = context.get_data_type(like.dtype).as_pointer()
-        return _vector_over(context, builder, vector, ir.Constant(pointer, None), _intp(0))
+        return vector_over(context, builder, vector, ir.Constant(pointer, None), intp(0))
 
     return vector(like), emit
 
@@ -354,9 +355,9 @@ def array_at(ty: Any, shape: tuple[int, ...]) -> Any:
             populate_array(
                 made,
                 data=args[0],
-                shape=[_intp(length) for length in shape],
-                strides=[_intp(stride) for stride in strides],
-                itemsize=_intp(itemsize),
+                shape=[intp(length) for length in shape],
+                strides=[intp(stride) for stride in strides],
+                itemsize=intp(itemsize),
                 meminfo=None,
                 parent=None,
             )
@@ -381,75 +382,3 @@ def slot_at(ty: Any, index: int) -> Any:
         return ty(types.intp), emit
 
     return slot
-
-
-def dynamic(address: int) -> Any:
-    """Make an intrinsic ``() -> address`` of this process: code with it is never kept on disk."""
-
-    @intrinsic
-    def place(typingctx: Any) -> Any:
-        def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-            pointer = context.add_dynamic_addr(builder, address, info="difint")
-            return builder.ptrtoint(pointer, ir.IntType(64))
-
-        return types.intp(), emit
-
-    return place
-
-
-def vector_at(ty: Any) -> Any:
-    """Make an intrinsic ``(address, length) -> vector`` of entries of a type, owned by nobody."""
-    vector = types.Array(ty, 1, "C")
-
-    @intrinsic
-    def at(typingctx: Any, address: Any, length: Any) -> Any:
-        def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-            pointer = builder.inttoptr(args[0], context.get_data_type(ty).as_pointer())
-            return _vector_over(context, builder, vector, pointer, args[1])
-
-        return vector(types.intp, types.intp), emit
-
-    return at
-
-
-@intrinsic
-def set_value(typingctx: Any, duals: Any, i: Any, x: Any) -> Any:
-    """Store the value of a dual over floats in a vector of them, and leave its partials."""
-
-    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        array, ty = make_array(duals)(context, builder, args[0]), duals.dtype
-        number = context.cast(builder, args[2], x, ty.base)
-        whole = builder.gep(array.data, [args[1]])
-        place = builder.bitcast(whole, number.type.as_pointer())
-        builder.store(number, place, align=ty.base.bitwidth // 8)
-        return context.get_dummy_value()
-
-    return types.void(duals, types.intp, x), emit
-
-
-@intrinsic
-def as_floats(typingctx: Any, duals: Any) -> Any:
-    """View a contiguous vector of duals as the floats in its memory, which it keeps alive."""
-    if not isinstance(duals, types.Array) or duals.layout != "C":
-        return None
-    ty = duals.dtype
-    vector = types.Array(ty.float, 1, "C")
-
-    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        source = make_array(duals)(context, builder, args[0])
-        made = make_array(vector)(context, builder)
-        itemsize = _intp(ty.float.bitwidth // 8)
-        data = builder.bitcast(source.data, context.get_data_type(ty.float).as_pointer())
-        populate_array(
-            made,
-            data=data,
-            shape=[builder.mul(source.nitems, _intp(ty.width))],
-            strides=[itemsize],
-            itemsize=itemsize,
-            meminfo=source.meminfo,
-            parent=source.parent,
-        )
-        context.nrt.incref(builder, vector, made._getvalue())
-        return made._getvalue()
-
-    return vector(duals), emit

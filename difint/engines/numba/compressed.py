@@ -18,14 +18,7 @@ from numba.np.numpy_support import as_dtype, from_dtype
 
 from difint.engine import Arrays, Compiled, Compression
 from difint.engines.numba.access import primal
-from difint.engines.numba.buffers import (
-    as_floats,
-    lifted,
-    set_value,
-    unit_at,
-    vector_at,
-    zero_of,
-)
+from difint.engines.numba.buffers import lifted, unit_at, zero_of
 from difint.engines.numba.chunks import lanes
 from difint.engines.numba.compiling import callable_of, function_of, in_turns
 from difint.engines.numba.dual import Dual
@@ -34,6 +27,7 @@ from difint.engines.numba.glue import as_vector, freshener
 from difint.engines.numba.kernels import ANOTHER_SIZE, Shape
 from difint.engines.numba.lowering import DualFunction
 from difint.engines.numba.memory import binder
+from difint.engines.numba.memory_views import as_floats, set_value, vector_at
 from difint.engines.numba.pipeline import PART
 from difint.engines.numba.workspace import (
     COLORS,

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-import numpy as np
 from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
@@ -39,14 +38,11 @@ from difint.engines.numba.element_operators import (
 )
 from difint.engines.numba.functions import (
     COMPUTE,
-    OPERATORS,
-    PRIMAL,
     differentiated,
-    names_of,
-    overloading,
+    install,
 )
 from difint.engines.numba.reductions import compiled
-from difint.rules import RULES, STEPS
+from difint.rules import STEPS
 
 _DEPTH = 2
 """Rules of terms are functions of their own, as those of each depth of nested duals are."""
@@ -258,30 +254,8 @@ def _of_number(function: Callable[..., Any]) -> Callable[..., Any]:
     return lambda x: (lambda x: function(number_of(x))) if isinstance(x, Element) else None
 
 
-def _larger(a: Any, b: Any) -> Any:
-    return (lambda a, b: b if b > a else a) if joint_float(a, b) else None
-
-
-def _smaller(a: Any, b: Any) -> Any:
-    return (lambda a, b: b if b < a else a) if joint_float(a, b) else None
-
-
 def _identity(x: Any) -> Any:
     return (lambda x: x) if isinstance(x, Element) else None
 
 
-def _install() -> None:
-    for function in PRIMAL:
-        overloading(function)(_of_number(function))
-    for same in (float, np.real, np.conjugate):
-        overloading(same)(_identity)
-    overloading(max)(_larger)
-    overloading(min)(_smaller)
-    for name in RULES:
-        make = _unary(name) if len(RULES[name]) == 1 else _binary(name)
-        for function in names_of(name):
-            if function not in OPERATORS:
-                overloading(function)(make)
-
-
-_install()
+install(joint_float, _of_number, _identity, _unary, _binary)

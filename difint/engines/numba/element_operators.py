@@ -80,6 +80,7 @@ def _quotient_type(a: Any, b: Any) -> Any:
 
 class _Template(AbstractTemplate):
     metadata = {"target": "cpu"}
+    result: Callable[..., Any]  # the type of the result; each operator has its own
 
     def generic(self, args: tuple[Any, ...], kws: dict[str, Any]) -> Any:
         number = None if kws else float_of(args)
@@ -87,9 +88,6 @@ class _Template(AbstractTemplate):
         if result is None:
             return None
         return signature(result, *(one if isinstance(one, Element) else number for one in args))
-
-    def result(self, args: tuple[Any, ...]) -> Any:
-        raise NotImplementedError
 
 
 def _install(op: Callable[..., Any], result: Callable[..., Any], emit: Any, count: int) -> None:

@@ -16,8 +16,9 @@ from numba.core import types
 from scipy import LowLevelCallable
 
 from difint.engine import Export
-from difint.engines.numba.buffers import array_at, dynamic, fitting, frozen, single_of
+from difint.engines.numba.buffers import array_at, fitting, frozen, single_of
 from difint.engines.numba.entries import Door, Place, function_text
+from difint.engines.numba.memory_views import dynamic
 from difint.errors import UnsupportedError, message
 from difint.signature import Argument
 

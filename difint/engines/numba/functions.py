@@ -211,26 +211,40 @@ def _identity(x: Any) -> Any:
     return (lambda x: x) if isinstance(x, Dual) else None
 
 
-def _larger(a: Any, b: Any) -> Any:
-    return (lambda a, b: b if b > a else a) if common((a, b)) else None
+def install(
+    joint: Callable[[Any, Any], Any],
+    of_primal: Callable[..., Any],
+    identity: Callable[..., Any],
+    unary: Callable[[str], Any],
+    binary: Callable[[str], Any],
+) -> None:
+    """Overload the functions of the table, and what is beside them, for a family of numbers.
 
+    Args:
+        joint: tells whether two arguments are numbers of which one is of the family.
+        of_primal: makes the overload of a function to integers and truth values.
+        identity: the overload of functions that change nothing.
+        unary: makes the overload of a function of one argument, by its name.
+        binary: likewise of two.
+    """
 
-def _smaller(a: Any, b: Any) -> Any:
-    return (lambda a, b: b if b < a else a) if common((a, b)) else None
+    def larger(a: Any, b: Any) -> Any:
+        return (lambda a, b: b if b > a else a) if joint(a, b) else None
 
+    def smaller(a: Any, b: Any) -> Any:
+        return (lambda a, b: b if b < a else a) if joint(a, b) else None
 
-def _install() -> None:
     for function in PRIMAL:
-        overloading(function)(_of_primal(function))
+        overloading(function)(of_primal(function))
     for same in (float, np.real, np.conjugate):
-        overloading(same)(_identity)
-    overloading(max)(_larger)
-    overloading(min)(_smaller)
+        overloading(same)(identity)
+    overloading(max)(larger)
+    overloading(min)(smaller)
     for name in RULES:
-        make = _unary(name) if len(RULES[name]) == 1 else _binary(name)
+        make = unary(name) if len(RULES[name]) == 1 else binary(name)
         for function in names_of(name):
             if function not in OPERATORS:
                 overloading(function)(make)
 
 
-_install()
+install(lambda a, b: common((a, b)), _of_primal, _identity, _unary, _binary)
