@@ -432,15 +432,6 @@ def test_constants_are_arguments_and_closures_are_frozen():
     np.testing.assert_allclose(di.jacobian(lambda x: captured * x, FD, X), 5 * np.eye(3), rtol=1e-8)
 
 
-@pytest.fixture
-def few_objects():
-    """Let the garbage collector look at what a test makes alone: all others take a second."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
-
-
 def test_plans_keep_no_example(few_objects):
     for backend in (FD, di.AutoFiniteDiff("complex_step"), JAX, di.PrimitiveOnly(FD, "forward")):
         for operator, (f, args) in OPERATORS.items():

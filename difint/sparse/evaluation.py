@@ -204,9 +204,10 @@ class Passes:
 
     def _held_seeds(self, direction: Direction, start: int, width: int) -> Callable[[], Any]:
         """Get what returns the seeds of a chunk: kept, or laid down anew in lean memory."""
+        constant = self.engine.arrays.constant  # alone: self has the example's numbers
 
         def make() -> Any:
-            return self.engine.arrays.constant(_seeds(direction, start, width), direction.like)
+            return constant(_seeds(direction, start, width), direction.like)
 
         if self.lean:
             return make

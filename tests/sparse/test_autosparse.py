@@ -1,7 +1,9 @@
 """``AutoSparse``: results, targets, refusals, choices, over every engine."""
 
 import copy
+import gc
 import pickle
+import weakref
 
 import jax
 import jax.numpy as jnp
@@ -25,6 +27,7 @@ from tests.sparse.problems import (
     chained_hessian,
     random_matrix,
 )
+from tests.test_plan import Kept
 
 N = 12
 X = np.sin(1.0 + np.arange(N))
@@ -560,6 +563,19 @@ def test_transformations_of_jax_are_refused():
         jax.jit(plan.execute)(X)
     with pytest.raises(di.UnsupportedError, match="cannot be traced"):
         jax.jit(lambda x: di.jacobian(bratu(jnp), known(di.AutoJax(), TRIDIAGONAL), x))(X)
+
+
+@pytest.mark.parametrize("limits", [{}, {"memory": 1}], ids=str)
+@pytest.mark.parametrize("dense", [di.AutoJax(), di.AutoFiniteDiff()], ids=repr)
+def test_plans_keep_no_example(dense, limits, few_objects):
+    for operator, f in (("jacobian", bratu(jnp)), ("hessian", chained(jnp))):
+        x = X.view(Kept)
+        kept = weakref.ref(x)
+        backend = known(dense, TRIDIAGONAL, **limits)
+        plan = getattr(di, f"prepare_{operator}")(f, backend, x)
+        del x
+        gc.collect()
+        assert kept() is None, plan
 
 
 def test_plans_never_trace_again():
