@@ -237,7 +237,6 @@ class Compression:
         rows: for each entry where it stands in the result of that pass.
         chunk: how many passes go through at once; ``None`` for what suits the engine.
         lean: hold the seeds of one chunk at a time, though laying them down takes time.
-        dtype: of the entries.
     """
 
     colors: Any
@@ -246,7 +245,6 @@ class Compression:
     rows: Any
     chunk: int | None
     lean: bool
-    dtype: Any
 
 
 class Sides(NamedTuple):

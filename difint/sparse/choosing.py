@@ -6,8 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, final
 
-import numpy as np
-
 from difint.engine import Engine, Sides
 from difint.errors import ArgumentError, UnsupportedError, message
 from difint.sparse.algorithms import ColoringAlgorithm
@@ -56,7 +54,7 @@ class _Candidate:
     text: str
 
 
-def for_hessian(engine: Engine, pattern: Pattern, algorithm: ColoringAlgorithm) -> Choice:
+def for_hessian(pattern: Pattern, algorithm: ColoringAlgorithm) -> Choice:
     """Color the columns of a symmetric matrix."""
     colors = algorithm.symmetric(pattern)
     kind = "star" if algorithm.decompression == "direct" else "acyclic"
@@ -126,8 +124,3 @@ def _refuse(algorithm: ColoringAlgorithm, failed: list[Exception]) -> None:
         remedy="Use AutoJax() or AutoTorch(), which have both.",
     )
     raise UnsupportedError(text)
-
-
-def no_colors(size: int) -> Any:
-    """Make the colors of a side that no pass needs."""
-    return np.full(size, -1, np.int32)

@@ -71,7 +71,7 @@ def _hessian(
     """Prepare a sparse Hessian."""
     _check_concrete(problem, arrays, occasion)
     pattern = _detector(backend).hessian(dense, problem, occasion)
-    choice = choosing.for_hessian(dense, pattern, backend.coloring_algorithm)
+    choice = choosing.for_hessian(pattern, backend.coloring_algorithm)
     matrix = _matrix(backend, "hessian", pattern, choice, problem.x_form, problem.x)
     directions = partial(_second_order, dense, problem, choice)
     return _prepared(backend, dense, problem, occasion, matrix, directions)
@@ -297,8 +297,7 @@ def _compressed(
     if backend.chunk_size or lean:
         chunk = _chunk(backend, dense, directions(value=False)[0])
     counts = matrix.choice.counts.columns
-    how = (chunk, lean, layout.dtype)
-    job = Compression(columns, counts, program.passes, program.places, *how)
+    job = Compression(columns, counts, program.passes, program.places, chunk, lean)
     made = build(dense.arrays, problem, job)
     if made is None:
         return None
