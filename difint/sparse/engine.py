@@ -202,7 +202,11 @@ def _by_passes(
     directions: Callable[..., Any],
 ) -> Compiled:
     """Compute entries by passes through the engine's primitives."""
-    chunk = partial(_chunk, backend, dense)
+
+    def chunk(direction: Direction) -> int:
+        entries = direction.colors.size + direction.size
+        return _chunk(backend, dense, direction.count, entries)
+
     layout = matrix.layout
     how = (matrix.program, chunk, backend.memory is not None, layout.dtype, directions)
     plain, full = Passes(dense, problem, occasion, *how).evaluations()
@@ -267,17 +271,15 @@ def _route(matrix: _Matrix) -> str:
     return " + ".join(parts)
 
 
-def _chunk(backend: AutoSparse, dense: Engine, direction: Direction) -> int:
-    """Get how many passes may go through at once."""
-    most = direction.count
+def _chunk(backend: AutoSparse, dense: Engine, count: int, entries: int) -> int:
+    """Get how many passes may go through at once; each has so many entries in seed and result."""
+    most = count
     if backend.chunk_size is not None:
         most = min(most, backend.chunk_size)
     elif dense.arrays.chunk is not None:
         most = min(most, dense.arrays.chunk)
     if backend.memory is not None:
-        itemsize = 8
-        each = (direction.colors.size + direction.size) * itemsize
-        most = min(most, backend.memory // max(each, 1))
+        most = min(most, backend.memory // max(8 * entries, 1))
     return max(1, most)
 
 
@@ -293,16 +295,15 @@ def _compressed(
     (rows, columns), program, layout = matrix.choice.colors, matrix.program, matrix.layout
     if rows is not None or layout.template is None:
         return None
-    chunk, lean = None, backend.memory is not None
+    chunk, lean, counts = None, backend.memory is not None, matrix.choice.counts.columns
     if backend.chunk_size or lean:
-        chunk = _chunk(backend, dense, directions(value=False)[0])
-    counts = matrix.choice.counts.columns
+        chunk = _chunk(backend, dense, counts, sum(matrix.pattern.shape))
     job = Compression(columns, counts, program.passes, program.places, chunk, lean)
     made = build(dense.arrays, problem, job)
     if made is None:
         return None
     made = made if program.is_direct else _substituting(program, made)
-    return _sparse_result(dense, matrix, problem, made)
+    return _sparse_result(dense, matrix, problem, made, directions)
 
 
 def _substituting(program: Program, made: Compiled) -> Compiled:
@@ -342,19 +343,24 @@ def _substituting(program: Program, made: Compiled) -> Compiled:
     return replace(without, kernel=kernel, full=full, into=into, bind=bound)
 
 
-def _pushed(dense: Engine, problem: Problem, args: tuple[Any, ...], t: Any) -> Any:
-    """Multiply with a tangent by the primitive."""
-    assert dense.pushforward is not None, "it compresses pushforwards"
+def _pushed(problem: Problem, directions: Callable[..., Any], args: tuple[Any, ...], t: Any) -> Any:
+    """Multiply with a tangent by the primitive, or by products with the Hessian."""
     x, *contexts = args
-    at = dense.pushforward(dense.arrays, problem, value=False)
+    at = directions(value=False)[0].at
     return at(x, *contexts)(t.astype(problem.x.dtype).reshape(problem.x.shape))[1]
 
 
-def _sparse_result(dense: Engine, matrix: _Matrix, problem: Problem, made: Compiled) -> Compiled:
+def _sparse_result(
+    dense: Engine,
+    matrix: _Matrix,
+    problem: Problem,
+    made: Compiled,
+    directions: Callable[..., Any],
+) -> Compiled:
     """Let compiled code that fills entries fill those of a matrix."""
     layout, fill, bind = matrix.layout, made.fill, made.bind
     assert bind is not None, "what fills entries binds their memory"
-    product = made.product or partial(_pushed, dense, problem)
+    product = made.product or partial(_pushed, problem, directions)
 
     def filled(*args: Any) -> bool:
         *given, out = args

@@ -155,7 +155,7 @@ class Passes:
         sides = self.directions(value=True)
         if all(map(self._is_fixable, sides)):
             return self._fixed(sides[0])
-        if self.engine.value_free:
+        if self.engine.value_free and self.problem.source.order == 1:
             full = self._chunked(sides)
             return full, full
         plain = self._chunked(self.directions(value=False))
