@@ -26,6 +26,7 @@ from difint.kinds import Kind
 from difint.trees import Trees
 
 if TYPE_CHECKING:
+    from difint.dependence.sets import Rows
     from difint.problem import Form, Lowering, Problem
 
 Apply = Callable[[Any], tuple[Any, Any]]
@@ -130,6 +131,10 @@ class Arrays:
         space: ``value -> namespace``: the array API that takes such values.
         fixed_seeds: up to how many entries seeds are better constants of the compiled code than
             arguments of it: what is linear in them alone is then computed at prepare.
+        dependence: ``(problem, occasion, *, curved, local) -> Rows``: the pattern of the Jacobian,
+            or of the Hessian of a scalar function if ``curved``, found by tracing index sets
+            through the function; valid near the example alone if ``local``. ``None`` for
+            libraries that have no such tracer.
         take: ``(rows, flat) -> vector`` of the entries at these places of a matrix in C order, in
             the compiled code that has fixed seeds.
         chunk: how many seeds are held at once; ``None`` for all.
@@ -166,6 +171,7 @@ class Arrays:
     host: Callable[[Any], Any] = np.asarray
     fixed_seeds: int = 0
     take: Callable[[Any, Any], Any] | None = None
+    dependence: Callable[..., Rows] | None = None
     chunk: int | None = None
 
 

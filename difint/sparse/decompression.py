@@ -16,8 +16,8 @@ from typing import Any, final
 
 import numpy as np
 
+from difint.compiling import compiled
 from difint.errors import ArgumentError, message
-from difint.sparse.graphs import compiled
 from difint.sparse.pattern import Pattern
 
 

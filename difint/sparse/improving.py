@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from difint.sparse.graphs import compiled
+from difint.compiling import compiled
 from difint.sparse.neutral import by_color
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from difint.sparse.graphs import compiled, inlined
+from difint.compiling import compiled, inlined
 
 SMALLEST_LAST, INCIDENCE_DEGREE, DYNAMIC_LARGEST_FIRST = range(3)
 

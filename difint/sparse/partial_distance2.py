@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from difint.sparse.graphs import compiled
+from difint.compiling import compiled
 
 _FULL = np.uint64(0xFFFFFFFFFFFFFFFF)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from difint.sparse.graphs import compiled
+from difint.compiling import compiled
 
 NEUTRAL, WAITING = -1, -2
 """Instead of a color: of a vertex that stays without one, and of one that gets one later."""

@@ -1,0 +1,172 @@
+"""Sets: the graph of index sets of one function, as arrays of nodes."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, final
+
+import numpy as np
+
+from difint.dependence import nodes
+
+KNOWN, UNKNOWN, FIRST = 0, 1, 2
+"""The empty set of what is known at prepare, the empty set of what is not, and the node of the
+first entry of ``x``."""
+
+
+class Rows(NamedTuple):
+    """Which columns each row of a matrix has entries in, row by row.
+
+    Attributes:
+        indptr: the entries of row ``i`` are those from ``indptr[i]`` to ``indptr[i + 1]``.
+        columns: the column of each, sorted within a row, without duplicates.
+    """
+
+    indptr: Any
+    columns: Any
+
+
+@final
+class Sets:
+    """The index sets that a function is made of.
+
+    Args:
+        size: the number of entries of ``x``, which are the nodes from ``FIRST`` on.
+        curved: keep pairs too: the pattern of a Hessian.
+        local: what depends on ``x`` has a value too, that at the example.
+
+    Attributes:
+        size: as given.
+        curved: as given.
+        local: as given.
+        count: the number of nodes.
+    """
+
+    __slots__ = ("_left", "_right", "count", "curved", "local", "size")
+
+    def __init__(self, size: int, *, curved: bool = False, local: bool = False) -> None:
+        self.size, self.curved, self.local = size, curved, local
+        self._left = np.full(max(64, 2 * size), -1, np.int32)
+        self._right = np.full(max(64, 2 * size), 0, np.int32)
+        self.count = FIRST + size
+
+    @classmethod
+    def adopt(cls, size: int, left: Any, right: Any, count: int) -> Sets:
+        """Take nodes that other compiled code has appended."""
+        made = cls(0)
+        made.size, made.count = size, count
+        made._left, made._right = left, right
+        return made
+
+    def atoms(self, shape: tuple[int, ...]) -> Any:
+        """Append atoms: what stands for sets that are to be put in their place."""
+        size = int(np.prod(shape, dtype=np.int64))
+        self._make_room(size)
+        start, self.count = self.count, self.count + size
+        self._left[start : self.count] = -1
+        self._right[start : self.count] = 0
+        return np.arange(start, self.count, dtype=np.int32).reshape(shape)
+
+    def entries(self, shape: tuple[int, ...]) -> Any:
+        """Get the nodes of the entries of ``x``."""
+        return np.arange(FIRST, FIRST + self.size, dtype=np.int32).reshape(shape)
+
+    def unite(self, a: Any, b: Any) -> Any:
+        """Unite two arrays of nodes, entry by entry."""
+        a, b = np.broadcast_arrays(a, b)
+        self._make_room(a.size)
+        self.count, out = nodes.unite(self._left, self._right, self.count, _flat(a), _flat(b))
+        return out.reshape(a.shape)
+
+    def unite_runs(self, starts: Any, members: Any) -> Any:
+        """Unite the members from ``starts[i]`` to ``starts[i + 1]``, for each ``i``."""
+        self._make_room(members.size)
+        starts = np.asarray(starts, np.int64)
+        args = (self._left, self._right, self.count, starts, _flat(members))
+        self.count, out = nodes.unite_runs(*args)
+        return out
+
+    def unite_axis(self, a: Any) -> Any:
+        """Unite along the last axis."""
+        *shape, length = a.shape
+        count = int(np.prod(shape, dtype=np.int64))
+        return self.unite_runs(np.arange(count + 1) * length, a).reshape(shape)
+
+    def unite_along(self, a: Any, *, turned: bool = False) -> Any:
+        """Unite each entry with those before it on the last axis, or with those behind it."""
+        rows = np.ascontiguousarray(a).reshape(-1, a.shape[-1]) if a.size else a.reshape(0, 1)
+        self._make_room(a.size)
+        args = (self._left, self._right, self.count, rows, turned)
+        self.count, out = nodes.unite_along(*args)
+        return out.reshape(a.shape)
+
+    def unite_all(self, *arrays: Any) -> int:
+        """Unite everything, to one node."""
+        members = np.concatenate([np.unique(a) for a in arrays] or [np.empty(0, np.int32)])
+        return int(self.unite_runs([0, members.size], members)[0])
+
+    def pair(self, a: Any, b: Any) -> Any:
+        """Pair two arrays of nodes, entry by entry."""
+        a, b = np.broadcast_arrays(a, b)
+        self._make_room(a.size)
+        self.count, out = nodes.pair(self._left, self._right, self.count, _flat(a), _flat(b))
+        return out.reshape(a.shape)
+
+    def contract(self, a: Any, b: Any, lacks: Any, misses: Any) -> Any:
+        """Unite the rows of ``a`` with the columns of ``b``, but for products that are zero."""
+        args = (self._left, self._right, self.count, *map(np.ascontiguousarray, (a, b)))
+        self._left, self._right, self.count, out = nodes.contract(*args, lacks, misses)
+        return out
+
+    def contract_pairs(self, a: Any, b: Any) -> Any:
+        """Pair the rows of ``a`` with the columns of ``b``, place by place."""
+        args = (self._left, self._right, self.count, *map(np.ascontiguousarray, (a, b)))
+        self._left, self._right, self.count, out = nodes.contract_pairs(*args)
+        return out
+
+    def members(self, outputs: Any, floor: int | None = None) -> Rows:
+        """List the members of sets: nodes below ``floor``; entries of ``x`` without one."""
+        floor = FIRST + self.size if floor is None else floor
+        return Rows(*nodes.expand(*self._evaluated(_flat(outputs), floor)))
+
+    def jacobian(self, outputs: Any) -> Rows:
+        """Get the pattern of a Jacobian: a row for each output."""
+        indptr, members = self.members(outputs)
+        return Rows(indptr, members - np.int32(FIRST))
+
+    def hessian(self, outputs: Any) -> Rows:
+        """Get the pattern of a Hessian: of all outputs together."""
+        first, second = nodes.pairs_in(self._left, self._right, self.count, _flat(outputs))
+        sets, places = np.unique(np.concatenate([first, second]), return_inverse=True)
+        words = self._evaluated(sets.astype(np.int32), FIRST + self.size)
+        one, other = places[: first.size], places[first.size :]
+        pairs = np.unique(np.sort(np.stack([one, other], 1), 1), axis=0).astype(np.int32)
+        listed = nodes.expand(*words)
+        made = nodes.spread(self.size, *listed, *words, pairs[:, 0].copy(), pairs[:, 1].copy())
+        return Rows(*made)
+
+    def same(self, a: Any, b: Any) -> Any:
+        """Tell of each entry of two arrays of nodes whether the sets are the same."""
+        a, b = _flat(a), _flat(b)
+        same = (a == b) | ((a < FIRST) & (b < FIRST))
+        open_ = np.flatnonzero(~same)
+        if open_.size:
+            indptr, members = self.members(np.concatenate([a[open_], b[open_]]))
+            for k, place in enumerate(open_):
+                one, other = (members[slice(*indptr[i : i + 2])] for i in (k, k + open_.size))
+                same[place] = np.array_equal(one, other)
+        return same
+
+    def _evaluated(self, outputs: Any, floor: int) -> Any:
+        return nodes.evaluate(self._left, self._right, self.count, outputs, floor)
+
+    def _make_room(self, size: int) -> None:
+        if self.count + size > self._left.size:
+            room = max(2 * self._left.size, self.count + size)
+            for name in ("_left", "_right"):
+                longer = np.empty(room, np.int32)
+                longer[: self.count] = getattr(self, name)[: self.count]
+                setattr(self, name, longer)
+
+
+def _flat(a: Any) -> Any:
+    return np.ascontiguousarray(a, np.int32).reshape(-1)
