@@ -94,6 +94,9 @@ from difint.sparse import (
     GreedyColoring,
     KnownSparsityDetector,
     OptimalColoring,
+    TracerSparsityDetector,
+    hessian_pattern,
+    jacobian_pattern,
 )
 
 __version__ = "0.1.0"
@@ -133,6 +136,7 @@ __all__ = [
     "SecondDerivativePlan",
     "SecondOrder",
     "SparsityError",
+    "TracerSparsityDetector",
     "UnsupportedError",
     "check_available",
     "check_inplace",
@@ -141,8 +145,10 @@ __all__ = [
     "gradient",
     "gradient_and_hvp",
     "hessian",
+    "hessian_pattern",
     "hvp",
     "jacobian",
+    "jacobian_pattern",
     "prepare_derivative",
     "prepare_gradient",
     "prepare_hessian",

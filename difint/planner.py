@@ -100,6 +100,15 @@ def prepare(
     return operator.plan(info, signature, delivery, arrays, direct, export, sparsity)
 
 
+def lower(
+    operator: Operator, f: Callable[..., Any], backend: Backend, args: tuple[Any, ...], y: Any
+) -> tuple[Engine, Problem, Occasion]:
+    """Check the arguments of an operator and lower ``f``, for what is no plan."""
+    engine = _engine(operator, backend)
+    stage = _lower(operator, f, engine, args, y)
+    return engine, stage.problem, Occasion(stage.args, stage.batch, once=True, strict=True)
+
+
 class _Stage(NamedTuple):
     """A lowered problem, with its tangent.
 

@@ -84,7 +84,13 @@ def known(sets: Sets, a: Dependent) -> Any | None:
     return a.value
 
 
-def settled(sets: Sets, nodes: Any, bends: Any, compute: Callable[[], Any] | None) -> Dependent:
+def settled(
+    sets: Sets,
+    nodes: Any,
+    bends: Any,
+    compute: Callable[[], Any] | None,
+    shape: tuple[int, ...] | None = None,
+) -> Dependent:
     """Make a result, with its values if they can be computed and say something.
 
     Args:
@@ -93,11 +99,14 @@ def settled(sets: Sets, nodes: Any, bends: Any, compute: Callable[[], Any] | Non
         bends: the pairs, or ``None``.
         compute: gets the values, of which those of entries that are not known are arbitrary; or
             returns ``None``. ``None`` instead of it if nothing can get them.
+        shape: of the result, where all of it is known unless its values cannot be computed.
     """
     telling = nodes is None or sets.local or not nodes.all()
     value = compute() if telling and compute is not None else None
+    if value is None and nodes is None:
+        assert shape is not None, "what is known has values"
+        return unknown(shape)
     if value is None:
-        assert nodes is not None, "what is known has values"
         return Dependent(np.maximum(nodes, UNKNOWN), bends)
     return Dependent(nodes, bends, np.asarray(value))
 
@@ -120,9 +129,9 @@ def elementwise(
     sets: Sets, kind: Kind, operands: Sequence[Dependent], compute: Callable[[], Any] | None
 ) -> Dependent:
     """Apply an elementwise function, with NumPy's rules of broadcasting."""
-    if all(one.nodes is None for one in operands) and compute is not None:
-        return settled(sets, None, None, compute)
     shape = np.broadcast_shapes(*(one.shape for one in operands))
+    if all(one.nodes is None for one in operands):
+        return settled(sets, None, None, compute, shape)
     if kind == "step":
         return settled(sets, _whether(shape, operands), None, compute)
     nodes = _united(sets, shape, [one.nodes for one in operands])
@@ -241,16 +250,26 @@ def reduced(
     axes: Sequence[int],
     compute: Callable[[], Any] | None,
 ) -> Dependent:
-    """Reduce along axes, which are dropped: ``"linear"`` for sums and extrema."""
-    if a.nodes is None and compute is not None:
-        return settled(sets, None, None, compute)
+    """Reduce along axes, which are dropped: ``"linear"`` sums and extrema, a ``"product"``."""
     nodes = sets.unite_axis(_last(a.full, axes))
+    if a.nodes is None:
+        return settled(sets, None, None, compute, nodes.shape)
     if kind == "step":
         return settled(sets, np.minimum(nodes, UNKNOWN), None, compute)
     bends = None if a.bends is None else sets.unite_axis(_last(a.bends, axes))
-    if sets.curved and kind != "linear":
+    if sets.curved and kind == "product":
+        bends = _joined(sets, bends, sets.unite_axis(_factors(sets, _last(a.full, axes))))
+    elif sets.curved and kind != "linear":
         bends = _joined(sets, bends, sets.pair(nodes, nodes))
     return settled(sets, nodes, bends, compute)
+
+
+def _factors(sets: Sets, rows: Any) -> Any:
+    """Pair each factor of a product with those before it."""
+    before = sets.unite_along(rows)[..., :-1]
+    pairs = np.zeros(rows.shape, np.int32)
+    pairs[..., 1:] = sets.pair(before, rows[..., 1:])
+    return pairs
 
 
 def _last(array: Any, axes: Sequence[int]) -> Any:
@@ -260,6 +279,32 @@ def _last(array: Any, axes: Sequence[int]) -> Any:
     shape = [array.shape[axis] for axis in rest]
     length = prod(array.shape[axis] for axis in axes)
     return np.ascontiguousarray(array.transpose(*rest, *axes)).reshape(*shape, length)
+
+
+def largest(
+    sets: Sets, a: Dependent, axes: Sequence[int], extreme: Callable[..., Any]
+) -> Dependent:
+    """Forget, where sets are local, the entries that are not the extreme one along some axes."""
+    if not sets.local or a.value is None or a.nodes is None or a.value.size == 0:
+        return a
+    best = extreme(a.value, axis=tuple(axes), keepdims=True)
+    kept = (a.value == best) | np.isnan(best)
+    bends = None if a.bends is None else np.where(kept, a.bends, 0).astype(np.int32)
+    return Dependent(np.where(kept, a.nodes, np.minimum(a.nodes, UNKNOWN)), bends, a.value)
+
+
+def extreme_of(
+    sets: Sets, a: Dependent, b: Dependent, extreme: Callable[..., Any], compute: Any
+) -> Dependent:
+    """Take the larger or the smaller of two: where sets are local, the one that it is."""
+    if not sets.local or a.value is None or b.value is None:
+        return elementwise(sets, "linear", [a, b], compute)
+    values = np.stack(np.broadcast_arrays(a.value, b.value))
+    shape = values.shape[1:]
+    both = [moved(sets, lambda array: np.broadcast_to(array, shape), one) for one in (a, b)]
+    stacked = moved(sets, lambda *arrays: np.stack(arrays), *both)
+    telling = largest(sets, stacked, [0], extreme)
+    return reduced(sets, "linear", telling, [0], lambda: extreme(values, axis=0))
 
 
 def accumulated(
@@ -272,18 +317,28 @@ def accumulated(
     turned: bool = False,
 ) -> Dependent:
     """Reduce along an axis, keeping what is reduced so far: as ``cumsum``, or from the end."""
-    if a.nodes is None and compute is not None:
-        return settled(sets, None, None, compute)
+    if a.nodes is None:
+        return settled(sets, None, None, compute, a.shape)
 
-    def along(array: Any) -> Any:
+    def along(array: Any, function: Callable[[Any], Any] | None = None) -> Any:
         rows = np.ascontiguousarray(np.moveaxis(array, axis, -1))
-        return np.moveaxis(sets.unite_along(rows, turned=turned), -1, axis)
+        whole = sets.unite_along(rows, turned=turned) if function is None else function(rows)
+        return np.moveaxis(whole, -1, axis)
 
     nodes = along(a.full)
     bends = None if a.bends is None else along(a.bends)
-    if sets.curved and kind != "linear":
+    if sets.curved and kind == "product":
+        factors = along(a.full, lambda rows: _factors_along(sets, rows, turned))
+        bends = _joined(sets, bends, factors)
+    elif sets.curved and kind != "linear":
         bends = _joined(sets, bends, sets.pair(nodes, nodes))
     return settled(sets, nodes, bends, compute)
+
+
+def _factors_along(sets: Sets, rows: Any, turned: bool) -> Any:
+    rows = rows[..., ::-1] if turned else rows
+    made = sets.unite_along(_factors(sets, np.ascontiguousarray(rows)))
+    return made[..., ::-1] if turned else made
 
 
 def spread(sets: Sets, kind: Kind, a: Dependent, axes: Sequence[int]) -> Dependent:
@@ -310,9 +365,9 @@ def contracted(
     sets: Sets, a: Dependent, b: Dependent, compute: Callable[[], Any] | None
 ) -> Dependent:
     """Multiply stacks of matrices, ``(..., m, k)`` by ``(..., k, n)``, of equal leading axes."""
-    if a.nodes is None and b.nodes is None and compute is not None:
-        return settled(sets, None, None, compute)
     lead, rows, columns = a.shape[:-2], a.shape[-2], b.shape[-1]
+    if a.nodes is None and b.nodes is None:
+        return settled(sets, None, None, compute, (*lead, rows, columns))
     nodes = _products(sets, a.full, b.full, a.zeros, b.zeros)
     bends = None
     if sets.curved:
@@ -322,9 +377,19 @@ def contracted(
             bends = _products(sets, one, other, a.zeros, b.zeros)
         if a.depends and b.depends:
             bends = _joined(sets, bends, _paired(sets, a.full, b.full))
+    if compute is None and not sets.local and not nodes.all():
+        compute = _product_of_known(a, b)
     shape = (*lead, rows, columns)
     bends = None if bends is None else bends.reshape(shape)
     return settled(sets, nodes.reshape(shape), bends, compute)
+
+
+def _product_of_known(a: Dependent, b: Dependent) -> Callable[[], Any] | None:
+    """Get what multiplies what is known of two matrices: elsewhere one factor is zero."""
+    if a.value is None or b.value is None:
+        return None
+    one, other = (np.where(side.full == KNOWN, side.value, 0) for side in (a, b))
+    return lambda: one @ other
 
 
 def _stacked(array: Any) -> Any:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, final
 
 import numpy as np
 
+from difint.dependence import closure as closures
 from difint.dependence import nodes
 
 KNOWN, UNKNOWN, FIRST = 0, 1, 2
@@ -77,6 +78,26 @@ class Sets:
         self.count, out = nodes.unite(self._left, self._right, self.count, _flat(a), _flat(b))
         return out.reshape(a.shape)
 
+    def unite_two(self, a: int, b: int) -> int:
+        """Unite two nodes, of numbers; as ``nodes.either``."""
+        small, large = (a, b) if a < b else (b, a)
+        if small <= UNKNOWN or small == large:
+            return large
+        parts = self._left[large], self._right[large]
+        if small in parts and min(parts) >= 0:
+            return large
+        return self._appended(small, large)
+
+    def pair_two(self, a: int, b: int) -> int:
+        """Pair two nodes, of numbers."""
+        return self._appended(a, -1 - b) if a > UNKNOWN and b > UNKNOWN else KNOWN
+
+    def _appended(self, left: int, right: int) -> int:
+        self._make_room(1)
+        self._left[self.count], self._right[self.count] = left, right
+        self.count += 1
+        return self.count - 1
+
     def unite_runs(self, starts: Any, members: Any) -> Any:
         """Unite the members from ``starts[i]`` to ``starts[i + 1]``, for each ``i``."""
         self._make_room(members.size)
@@ -136,12 +157,15 @@ class Sets:
     def hessian(self, outputs: Any) -> Rows:
         """Get the pattern of a Hessian: of all outputs together."""
         first, second = nodes.pairs_in(self._left, self._right, self.count, _flat(outputs))
-        sets, places = np.unique(np.concatenate([first, second]), return_inverse=True)
-        words = self._evaluated(sets.astype(np.int32), FIRST + self.size)
-        one, other = places[: first.size], places[first.size :]
-        pairs = np.unique(np.sort(np.stack([one, other], 1), 1), axis=0).astype(np.int32)
+        met = np.zeros(self.count, bool)
+        met[first] = met[second] = True
+        sets, places = np.flatnonzero(met).astype(np.int32), np.cumsum(met) - 1
+        words = self._evaluated(sets, FIRST + self.size)
+        one, other = places[first], places[second]
+        keys = np.unique(np.minimum(one, other) * sets.size + np.maximum(one, other))
+        one, other = (part.astype(np.int32) for part in np.divmod(keys, max(sets.size, 1)))
         listed = nodes.expand(*words)
-        made = nodes.spread(self.size, *listed, *words, pairs[:, 0].copy(), pairs[:, 1].copy())
+        made = nodes.spread(self.size, *listed, *words, one, other)
         return Rows(*made)
 
     def same(self, a: Any, b: Any) -> Any:
@@ -155,6 +179,48 @@ class Sets:
                 one, other = (members[slice(*indptr[i : i + 2])] for i in (k, k + open_.size))
                 same[place] = np.array_equal(one, other)
         return same
+
+    def alike(self, a: Any, b: Any) -> bool:
+        """Tell whether two vectors of nodes stand for the same sets, entry by entry."""
+        if np.array_equal(a, b):
+            return True
+        a, b = np.unique(np.stack([a, b]), axis=1) if a.size > 1 else np.stack([a, b])
+        indptr, members = self.members(np.concatenate([a, b]))
+        half = a.size
+        sizes, middle = np.diff(indptr), indptr[half]
+        same = np.array_equal(sizes[:half], sizes[half:])
+        return same and np.array_equal(members[:middle], members[middle:])
+
+    def step(self, starts: Any, members: Any, first: int, inner: Any) -> Any:
+        """Unite the members of each run, with ``inner`` in the place of atoms from ``first`` on."""
+        self._make_room(members.size)
+        args = (self._left, self._right, self.count, starts, members, first, inner)
+        self.count, out = closures.step(*args)
+        return out
+
+    def close(self, starts: Any, members: Any, first: int, own: Any) -> Any:
+        """Unite the nodes ``own`` of all atoms that can be reached from each of the first ones.
+
+        Args:
+            starts: where the members begin that lie one step from each of the first atoms.
+            members: atoms, numbered from ``first`` on, and other nodes.
+            first: the first atom.
+            own: the node that belongs to each atom itself.
+        """
+        size, total = starts.size - 1, own.size
+        used = members[: starts[-1]]
+        sources = np.repeat(np.arange(size), np.diff(starts))
+        inner = used >= first
+        olds = np.concatenate([[0], np.cumsum(np.bincount(sources[~inner], minlength=size))])
+        base = own.copy()
+        base[:size] = self.unite(base[:size], self.unite_runs(olds, used[~inner]))
+        counts = np.bincount(sources[inner], minlength=total)
+        edges, heads = np.concatenate([[0], np.cumsum(counts)]), used[inner] - first
+        label, groups = closures.components(edges, heads.astype(np.int64))
+        self._make_room(total + heads.size)
+        args = (self._left, self._right, self.count, edges, heads, label, groups, base)
+        self.count, out = closures.close(*args)
+        return out[:size]
 
     def _evaluated(self, outputs: Any, floor: int) -> Any:
         return nodes.evaluate(self._left, self._right, self.count, outputs, floor)

@@ -23,8 +23,10 @@ from difint.sparse.detection import (
     DenseSparsityDetector,
     KnownSparsityDetector,
     SparsityDetector,
+    TracerSparsityDetector,
 )
 from difint.sparse.pattern import Pattern
+from difint.sparse.patterns import hessian_pattern, jacobian_pattern
 
 __all__ = [
     "AutoSparse",
@@ -36,9 +38,12 @@ __all__ = [
     "OptimalColoring",
     "Pattern",
     "SparsityDetector",
+    "TracerSparsityDetector",
     "color_acyclic",
     "color_bidirectional",
     "color_columns",
     "color_rows",
     "color_star",
+    "hessian_pattern",
+    "jacobian_pattern",
 ]

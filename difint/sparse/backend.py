@@ -10,7 +10,7 @@ from difint.backends import Backend, Mode, check_choice, check_size
 from difint.engine import Engine
 from difint.errors import ArgumentError, message
 from difint.sparse.algorithms import ColoringAlgorithm, GreedyColoring
-from difint.sparse.detection import SparsityDetector
+from difint.sparse.detection import SparsityDetector, TracerSparsityDetector
 
 
 @final
@@ -25,8 +25,8 @@ class AutoSparse(Backend):
 
     Args:
         dense: the backend of the products.
-        sparsity_detector: how the pattern is found: ``KnownSparsityDetector(pattern)``, or
-            ``DenseSparsityDetector()``; it must be given.
+        sparsity_detector: how the pattern is found: from ``f`` itself, or as
+            ``KnownSparsityDetector(pattern)`` and ``DenseSparsityDetector()`` say.
         coloring_algorithm: how it is colored.
         format: ``"csc"`` or ``"csr"`` for a ``scipy.sparse`` array, ``"dense"`` for a dense one;
             ``None`` for CSR where rows alone are colored, and CSC elsewhere.
@@ -42,13 +42,13 @@ class AutoSparse(Backend):
         ArgumentError: an argument is none of its choices.
 
     >>> import numpy as np, difint as di
-    >>> backend = AutoSparse(di.AutoFiniteDiff(), di.KnownSparsityDetector(np.eye(3)))
-    >>> di.jacobian(np.square, backend, np.array([1.0, 2.0, 3.0])).data.round(6)
+    >>> x = np.array([1.0, 2.0, 3.0])
+    >>> di.jacobian(np.square, AutoSparse(di.AutoFiniteDiff()), x).data.round(6)
     array([2., 4., 6.])
     """
 
     dense: Backend
-    sparsity_detector: SparsityDetector | None = None
+    sparsity_detector: SparsityDetector = TracerSparsityDetector()
     coloring_algorithm: ColoringAlgorithm = GreedyColoring()
     format: Literal["csc", "csr", "dense"] | None = None
     triangle: Literal["lower", "upper"] | None = None
@@ -65,7 +65,7 @@ class AutoSparse(Backend):
             _refuse("dense", "a backend that is not sparse itself", dense, "Pass its dense.")
         detector: Any = self.sparsity_detector
         if not isinstance(detector, SparsityDetector):
-            remedy = "Pass KnownSparsityDetector(pattern), or DenseSparsityDetector()."
+            remedy = "Leave it out, or pass KnownSparsityDetector(pattern)."
             _refuse("sparsity_detector", "a sparsity detector", detector, remedy)
         coloring: Any = self.coloring_algorithm
         if not isinstance(coloring, ColoringAlgorithm):

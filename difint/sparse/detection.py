@@ -5,19 +5,22 @@ from __future__ import annotations
 import abc
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal, final
+from typing import TYPE_CHECKING, Any, Literal, final
 
 import numpy as np
 
 from difint.backends import check_choice, check_size
 from difint.engine import Engine, Occasion
-from difint.errors import SparsityError, message
+from difint.errors import SparsityError, UnsupportedError, message
 from difint.operators.gradient import GRADIENT
 from difint.operators.hessian import HESSIAN
 from difint.operators.jacobian import JACOBIAN
 from difint.primitives import inner_engine
 from difint.problem import Problem
 from difint.sparse.pattern import Pattern
+
+if TYPE_CHECKING:
+    from difint.dependence.sets import Rows
 
 
 class SparsityDetector(abc.ABC):
@@ -42,6 +45,55 @@ class SparsityDetector(abc.ABC):
     @abc.abstractmethod
     def hessian(self, engine: Engine, problem: Problem, occasion: Occasion) -> Pattern:
         """Find the pattern of the Hessian, of shape ``(x.size, x.size)``; arguments likewise."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class TracerSparsityDetector(SparsityDetector):
+    """Trace which entries of ``x`` each number in ``f`` depends on.
+
+    ``f`` is run, or what was traced of it is, on index sets in the place of numbers: sums unite
+    them, products and other nonlinear functions pair them, for a Hessian. The pattern holds for
+    every ``x`` and every value of the contexts, with all branches that ``f`` may take; it may hold
+    entries that are always zero. What ``f`` has captured is known, and zeros in it are too.
+
+    Args:
+        local: follow the values at the example ``x`` and contexts, where ``f`` branches on values
+            or computes indices from them: fewer entries, or any where a compiled branch can be
+            followed one way alone; the pattern holds near the example.
+
+    >>> import numpy as np, difint as di
+    >>> backend = di.AutoSparse(di.AutoFiniteDiff(), TracerSparsityDetector())
+    >>> di.prepare_jacobian(np.diff, backend, np.ones(3)).pattern.toarray().astype(int)
+    array([[1, 1, 0],
+           [0, 1, 1]])
+    """
+
+    local: bool = False
+
+    def __post_init__(self) -> None:
+        check_choice("TracerSparsityDetector", "local", self.local, (True, False))
+
+    def jacobian(self, engine: Engine, problem: Problem, occasion: Occasion) -> Pattern:
+        """Trace ``f`` with the gradient of each number."""
+        rows = self._rows("jacobian", engine, problem, occasion)
+        return Pattern.of_rows(rows.indptr, rows.columns, problem.x_form.size)
+
+    def hessian(self, engine: Engine, problem: Problem, occasion: Occasion) -> Pattern:
+        """Trace ``f`` with the gradient and the second derivatives of each number."""
+        rows = self._rows("hessian", engine, problem, occasion)
+        return Pattern.of_rows(rows.indptr, rows.columns, problem.x_form.size)
+
+    def _rows(self, operator: str, engine: Engine, problem: Problem, occasion: Occasion) -> Rows:
+        trace = engine.arrays.dependence
+        if trace is None:
+            text = message(
+                operator,
+                f"index sets cannot be traced through functions of {engine.arrays.name} arrays",
+                remedy="Use KnownSparsityDetector(pattern), or DenseSparsityDetector().",
+            )
+            raise UnsupportedError(text)
+        return trace(problem, occasion, curved=operator == "hessian", local=self.local)
 
 
 @final

@@ -18,7 +18,6 @@ from difint.problem import Form, Problem
 from difint.sparse import choosing
 from difint.sparse.choosing import Choice
 from difint.sparse.decompression import Program, program_of, substitute
-from difint.sparse.detection import SparsityDetector
 from difint.sparse.evaluation import Direction, Passes
 from difint.sparse.matrices import Layout, layout_of
 from difint.sparse.pattern import Pattern
@@ -57,8 +56,8 @@ def _jacobian(
     backend: AutoSparse, dense: Engine, arrays: Arrays, problem: Problem, occasion: Occasion
 ) -> Compiled:
     """Prepare a sparse Jacobian."""
-    _check_concrete(problem, arrays, occasion)
-    pattern = _detector(backend).jacobian(dense, problem, occasion)
+    check_concrete(problem, arrays, occasion)
+    pattern = backend.sparsity_detector.jacobian(dense, problem, occasion)
     choice = choosing.for_jacobian(dense, pattern, backend.coloring_algorithm)
     matrix = _matrix(backend, "jacobian", pattern, choice, problem.y_form, problem.y)
     directions = partial(_first_order, dense, problem, choice)
@@ -69,20 +68,16 @@ def _hessian(
     backend: AutoSparse, dense: Engine, arrays: Arrays, problem: Problem, occasion: Occasion
 ) -> Compiled:
     """Prepare a sparse Hessian."""
-    _check_concrete(problem, arrays, occasion)
-    pattern = _detector(backend).hessian(dense, problem, occasion)
+    check_concrete(problem, arrays, occasion)
+    pattern = backend.sparsity_detector.hessian(dense, problem, occasion)
     choice = choosing.for_hessian(pattern, backend.coloring_algorithm)
     matrix = _matrix(backend, "hessian", pattern, choice, problem.x_form, problem.x)
     directions = partial(_second_order, dense, problem, choice)
     return _prepared(backend, dense, problem, occasion, matrix, directions)
 
 
-def _detector(backend: AutoSparse) -> SparsityDetector:
-    assert backend.sparsity_detector is not None, "the backend has checked it"
-    return backend.sparsity_detector
-
-
-def _check_concrete(problem: Problem, arrays: Arrays, occasion: Occasion) -> None:
+def check_concrete(problem: Problem, arrays: Arrays, occasion: Occasion) -> None:
+    """Refuse values that a transformation traces: a pattern would be made of them."""
     leaves = arrays.trees.flatten(list(occasion.args))[0]
     if any(describe(leaf, arrays.kinds).traced for leaf in leaves):
         refuse_traced(problem.source.operator)

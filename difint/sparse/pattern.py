@@ -73,6 +73,15 @@ class Pattern:
         return found
 
     @classmethod
+    def of_rows(cls, indptr: Any, indices: Any, size: int) -> Pattern:
+        """Read a pattern row by row: the columns of each, of ``size`` ones, sorted."""
+        from difint.sparse.graphs import transposed
+
+        wide = np.int32 if max(indices.size, indptr.size, size) < 2**31 else np.int64
+        starts, rows = transposed(indptr.astype(wide), indices.astype(wide), size)
+        return cls((indptr.size - 1, size), starts, rows)
+
+    @classmethod
     def load(cls, path: str | Path) -> Pattern:
         """Read a pattern from a file that ``save`` wrote."""
         with np.load(path, allow_pickle=False) as stored:

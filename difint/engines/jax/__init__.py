@@ -18,7 +18,7 @@ from jax import lax
 from jax.sharding import SingleDeviceSharding
 from jax.tree_util import Partial
 
-from difint.engine import Apply, Arrays, At, Engine, Unfit
+from difint.engine import Apply, Arrays, At, Engine, Occasion, Unfit
 from difint.engines.jax.lowering import KINDS, TREES, lower, matrix, scoped
 from difint.engines.jax.watching import watch
 from difint.errors import PreparationMismatchError, message
@@ -27,6 +27,7 @@ from difint.problem import Problem
 
 if TYPE_CHECKING:
     from difint.backends import AutoJax
+    from difint.dependence.sets import Rows
 
 
 # XLA folds them in a second; what it may fold costs half the time of an evaluation.
@@ -182,6 +183,13 @@ def _take(rows: Any, flat: Any) -> Any:
     return rows.reshape(-1).at[flat].get(mode="promise_in_bounds")
 
 
+def _dependence(x64: bool, problem: Problem, occasion: Occasion, **how: bool) -> Rows:
+    # Its compiled code is loaded where a pattern is asked for.
+    from difint.engines.jax.dependence import dependence
+
+    return dependence(x64, problem, occasion, **how)
+
+
 def _batch(apply: Apply, seeds: Any) -> tuple[Any, Any]:
     y, rows = jax.vmap(apply, out_axes=(None, 0))(seeds)
     return y, rows.reshape(rows.shape[0], math.prod(rows.shape[1:]))
@@ -257,6 +265,7 @@ def _arrays(x64: bool) -> Arrays:
         constant=scoped(x64, _constant),
         fixed_seeds=_FIXED_SEEDS,
         take=_take,
+        dependence=partial(_dependence, x64),
         batch=_batch,
         each=_each,
         watch=watch,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
-from typing import Any
+from typing import Any, final
 
 import jax
 import numpy as np
@@ -81,7 +81,7 @@ def lower(x64: bool, lowering: Lowering) -> Problem:
     leaves, structure = TREES.flatten(lowering.x)
     avals = jaxpr.in_avals[: len(leaves)]
     x = structure.unflatten([jax.ShapeDtypeStruct(aval.shape, aval.dtype) for aval in avals])
-    return Problem(_call_of(jaxpr, y), x, y, _form(described), _form(one), lowering)
+    return Problem(TracedFunction(jaxpr, y), x, y, _form(described), _form(one), lowering)
 
 
 _TRACING = (
@@ -90,14 +90,23 @@ _TRACING = (
 )
 
 
-def _call_of(jaxpr: Any, y: Any) -> Callable[..., Any]:
-    """Make a function on trees of a jaxpr on leaves."""
-    run, structure = jaxpr_as_fun(jaxpr), jax.tree.structure(y)
+@final
+class TracedFunction:
+    """A function on trees, of a jaxpr on leaves.
 
-    def call(x: Any, *contexts: Any) -> Any:
-        return jax.tree.unflatten(structure, run(*jax.tree.leaves((x, *contexts))))
+    Attributes:
+        jaxpr: the jaxpr, closed.
+    """
 
-    return call
+    __slots__ = ("_run", "_structure", "jaxpr")
+
+    def __init__(self, jaxpr: Any, y: Any) -> None:
+        self.jaxpr = jaxpr
+        self._run, self._structure = jaxpr_as_fun(jaxpr), jax.tree.structure(y)
+
+    def __call__(self, x: Any, *contexts: Any) -> Any:
+        """Evaluate the jaxpr."""
+        return jax.tree.unflatten(self._structure, self._run(*jax.tree.leaves((x, *contexts))))
 
 
 def _shaped(x: Argument) -> Kind:
