@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, Literal, final
 import numpy as np
 
 from difint.backends import check_choice, check_size
-from difint.engine import Engine, Occasion
+from difint.checks import refuse_traced
+from difint.engine import Arrays, Engine, Occasion
 from difint.errors import SparsityError, UnsupportedError, message
+from difint.kinds import describe
 from difint.operators.gradient import GRADIENT
 from difint.operators.hessian import HESSIAN
 from difint.operators.jacobian import JACOBIAN
@@ -262,3 +264,10 @@ class DenseSparsityDetector(SparsityDetector):
         parts = zip(*entries, strict=True) if entries else ([np.empty(0, int)],) * 2
         indices = tuple(np.concatenate(list(one)) for one in parts)
         return Pattern.of(indices, (rows, size))
+
+
+def check_concrete(problem: Problem, arrays: Arrays, occasion: Occasion) -> None:
+    """Refuse values that a transformation traces: a pattern would be made of them."""
+    leaves = arrays.trees.flatten(list(occasion.args))[0]
+    if any(describe(leaf, arrays.kinds).traced for leaf in leaves):
+        refuse_traced(problem.source.operator)

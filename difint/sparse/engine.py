@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from difint.checks import refuse_traced
 from difint.engine import Apply, Arrays, At, Compiled, Compression, Engine, Occasion
-from difint.kinds import Leaf, describe
+from difint.kinds import Leaf
 from difint.operators.hvp import HVP
 from difint.primitives import inner_engine
 from difint.problem import Form, Problem
 from difint.sparse import choosing
 from difint.sparse.choosing import Choice
 from difint.sparse.decompression import Program, program_of, substitute
+from difint.sparse.detection import check_concrete
 from difint.sparse.evaluation import Direction, Passes
 from difint.sparse.matrices import Layout, layout_of
 from difint.sparse.pattern import Pattern
@@ -74,13 +74,6 @@ def _hessian(
     matrix = _matrix(backend, "hessian", pattern, choice, problem.x_form, problem.x)
     directions = partial(_second_order, dense, problem, choice)
     return _prepared(backend, dense, problem, occasion, matrix, directions)
-
-
-def check_concrete(problem: Problem, arrays: Arrays, occasion: Occasion) -> None:
-    """Refuse values that a transformation traces: a pattern would be made of them."""
-    leaves = arrays.trees.flatten(list(occasion.args))[0]
-    if any(describe(leaf, arrays.kinds).traced for leaf in leaves):
-        refuse_traced(problem.source.operator)
 
 
 def _numpy_dtype(form: Form) -> Any:

@@ -11,8 +11,7 @@ from difint.operators.hessian import HESSIAN
 from difint.operators.jacobian import JACOBIAN
 from difint.planner import lower
 from difint.sparse.backend import AutoSparse
-from difint.sparse.detection import TracerSparsityDetector
-from difint.sparse.engine import check_concrete
+from difint.sparse.detection import TracerSparsityDetector, check_concrete
 from difint.sparse.pattern import Pattern
 
 

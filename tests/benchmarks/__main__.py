@@ -239,12 +239,23 @@ def sparse_lines() -> Iterator[Line]:
     yield from sparse.jax_lines()
 
 
+def detection_lines() -> Iterator[Line]:
+    """Compare the detection of patterns with a rival that nothing else needs."""
+    try:
+        from tests.benchmarks import detection
+    except ModuleNotFoundError as error:
+        print(f"detection: NOT RUN, for {error.name} is not installed: pip install asdex")
+        return
+    yield from detection.detection_lines()
+
+
 GROUPS: dict[str, tuple[Callable[[], Iterator[Line]], ...]] = {
     "numba": (numba_lines, kinetics_lines),
     "jax": (jacobian_lines, gradient_lines),
     "differences": (finite_difference_lines,),
     "torch": (torch_lines,),
     "sparse": (sparse_lines,),
+    "detection": (detection_lines,),
 }
 
 

@@ -1,16 +1,19 @@
 """Patterns of JAX functions: never less than what is not zero, and no more where that is known."""
 
+import os
 import warnings
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import given, settings
 from jax import lax
 
 import difint as di
 from difint.cli import brusselator
 from tests.engines.jax_functions import FUNCTIONS, WIDE, WIDE_HESSIANS
+from tests.engines.jax_programs import SIZE, programs
 from tests.sparse.problems import banded
 
 LOCAL = di.AutoSparse(di.AutoJax(), di.TracerSparsityDetector(local=True))
@@ -181,3 +184,21 @@ def test_the_default_detector_serves_plans():
     x = points(1, 1)[0]
     expected = np.diag(x[1:], 0) @ np.eye(7, 8) + np.diag(x[:-1]) @ np.eye(7, 8, 1)
     np.testing.assert_allclose(plan.execute(x).toarray(), expected)
+
+
+POINTS = np.concatenate([points(6), points(4, 1) / 8])[:, :SIZE]
+
+
+@settings(max_examples=int(os.environ.get("DIFINT_PROGRAMS", 25)), deadline=None, derandomize=True)
+@given(f=programs())
+def test_random_programs(f):
+    truth = nonzero([jax.jacfwd(f)], POINTS)
+    check(di.jacobian_pattern(f, di.AutoJax(), POINTS[0]), truth, exact=False)
+    local = di.jacobian_pattern(f, LOCAL, POINTS[0])
+    check(local, nonzero([jax.jacfwd(f)], POINTS[:1]), exact=False)
+
+    def scalar(x):
+        return jnp.sum(f(x))
+
+    truth = nonzero([jax.jacfwd(jax.jacfwd(scalar))], POINTS)
+    check(di.hessian_pattern(scalar, di.AutoJax(), POINTS[0]), truth, exact=False)

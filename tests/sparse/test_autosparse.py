@@ -450,7 +450,10 @@ def test_differences_are_not_taken_for_missing_entries():
 
 REFUSED = [
     ({"sparsity_detector": None}, "sparsity_detector does not fit.*\n.*\n  got       nothing"),
-    ({"sparsity_detector": np.eye(2)}, "got       a ndarray\nPass KnownSparsityDetector"),
+    (
+        {"sparsity_detector": np.eye(2)},
+        "got       a ndarray\nLeave it out, or pass KnownSparsityDetector",
+    ),
     ({"dense": di.AutoJax}, "the class AutoJax"),
     ({"dense": known(di.AutoJax(), np.eye(2))}, "a backend that is not sparse itself"),
     ({"coloring_algorithm": di.GreedyColoring}, "got       the class GreedyColoring"),

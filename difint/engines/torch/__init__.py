@@ -6,17 +6,19 @@ import warnings
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
-from difint.engine import Arrays, Engine
+from difint.engine import Arrays, Engine, Occasion
 from difint.engines.torch import arrays as ops
 from difint.engines.torch.compiling import attach, compile_both, compile_kernel, tell
 from difint.engines.torch.lowering import KINDS, lower, matrix
 from difint.engines.torch.primitives import hvp, pullback, pushforward
 from difint.engines.torch.watching import watch
 from difint.host_lowering import identity
+from difint.problem import Problem
 from difint.trees import PYTHON_TREES
 
 if TYPE_CHECKING:
     from difint.backends import AutoTorch
+    from difint.dependence.sets import Rows
 
 # Forward mode imports it at its first use, and then it warns of another part of PyTorch.
 with warnings.catch_warnings(action="ignore"):
@@ -24,6 +26,15 @@ with warnings.catch_warnings(action="ignore"):
 
 # Measured: the derivatives of small operations are fewer backwards than forwards.
 _PULLBACK_COST = 0.99
+
+
+def _dependence(
+    mode: str, chunk: int | None, problem: Problem, occasion: Occasion, **how: bool
+) -> Rows:
+    # Its compiled code is loaded where a pattern is asked for.
+    from difint.engines.torch.dependence import dependence
+
+    return dependence(_arrays(mode, chunk), problem, occasion, **how)
 
 
 @cache
@@ -59,6 +70,7 @@ def _arrays(mode: str, chunk: int | None) -> Arrays:
         write=ops.write,
         tell=tell,
         space=ops.space,
+        dependence=partial(_dependence, mode, chunk),
         chunk=chunk,
     )
 

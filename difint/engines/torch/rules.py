@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, final
 
 import torch
+from torch.overrides import TorchFunctionMode
 
 from difint.errors import UnsupportedError, message
 from difint.problem import Problem
@@ -19,6 +20,29 @@ def once_differentiable_in(y: Sequence[torch.Tensor]) -> tuple[str, ...]:
         if rule is not None and _is_once_differentiable(rule):
             names.append(type(node).__name__.removesuffix("Backward"))
     return tuple(dict.fromkeys(names))
+
+
+@final
+class HookWatch(TorchFunctionMode):
+    """Notes whether a function registers hooks, which change gradients.
+
+    Attributes:
+        hooks: it does.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hooks = False
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Note it, and do what was asked for."""
+        self.hooks |= func is torch.Tensor.register_hook
+        return func(*args, **(kwargs or {}))
+
+
+def has_custom_rules(y: Sequence[torch.Tensor]) -> bool:
+    """Tell whether rules of the user's, of ``torch.autograd.Function``, are on the way to ``y``."""
+    return any(getattr(node, "_forward_cls", None) is not None for node in _recorded(y))
 
 
 def check_rules(problem: Problem) -> None:

@@ -36,6 +36,9 @@ _BRANCHES = (
     DynamicOutputShapeException,
 )
 
+BRANCH = "f depends on the numbers in a tensor in a way that a graph would freeze"
+"""What the message says of a function that branches on values."""
+
 _NUMBERLESS = "is not supported for tensor subclasses"
 _UNALLOCATED = "its data is not allocated yet"
 
@@ -54,8 +57,13 @@ class Traced:
     structure: Any
 
 
-def trace(kernel: Callable[..., Any], args: tuple[Any, ...]) -> Traced:
+def trace(kernel: Callable[..., Any], args: tuple[Any, ...], *, real: bool = False) -> Traced:
     """Trace a kernel at trees of tensors like ``args``.
+
+    Args:
+        kernel: what to trace.
+        args: the example.
+        real: trace on the example itself: a branch is the one that it takes.
 
     Raises:
         UnsupportedError: what the kernel does depends on numbers that a graph does not have.
@@ -69,8 +77,8 @@ def trace(kernel: Callable[..., Any], args: tuple[Any, ...]) -> Traced:
         return outputs
 
     with settled():
-        examples = [unlike(leaf) for leaf in leaves]
-    module = functional(traced(flat, examples))
+        examples = [leaf.detach().clone() if real else unlike(leaf) for leaf in leaves]
+    module = functional(traced(flat, examples, real=real))
     SEEN.traces += 1
     return Traced(module, made[0])
 
@@ -93,12 +101,16 @@ def unlike(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def traced(
-    function: Callable[..., Any], examples: Sequence[Any], decompositions: Any = None
+    function: Callable[..., Any],
+    examples: Sequence[Any],
+    decompositions: Any = None,
+    *,
+    real: bool = False,
 ) -> Any:
     """Trace a function of tensors, and explain what cannot be traced."""
     try:
         with hinting_at_eager(), explaining():
-            return _traced(function, examples, decompositions)
+            return _traced(function, examples, decompositions, real)
     except _BRANCHES as error:
         raise UnsupportedError(_branch(error)) from None  # it speaks of PyTorch's own parts
     except RuntimeError as error:
@@ -107,7 +119,9 @@ def traced(
         raise
 
 
-def _traced(function: Callable[..., Any], examples: Sequence[Any], decompositions: Any) -> Any:
+def _traced(
+    function: Callable[..., Any], examples: Sequence[Any], decompositions: Any, real: bool
+) -> Any:
     """Trace in a thread of its own, one at a time.
 
     A trace that fails within PyTorch may leave the thread's state behind: no gradients would be
@@ -120,7 +134,8 @@ def _traced(function: Callable[..., Any], examples: Sequence[Any], decomposition
         with settled(), quiet, torch.autograd.set_multithreading_enabled(False):
             return make_fx(
                 function,
-                tracing_mode="fake",
+                tracing_mode="real" if real else "fake",
+                _error_on_data_dependent_ops=not real,
                 _allow_non_fake_inputs=True,
                 decomposition_table=decompositions,
             )(*examples)
@@ -157,7 +172,7 @@ def _place(error: BaseException) -> str:
 def _branch(error: BaseException) -> str:
     return message(
         "AutoTorch",
-        "f depends on the numbers in a tensor in a way that a graph would freeze",
+        BRANCH,
         expected="no Python branch, loop or conversion (bool(), int(), float()) on a tensor",
         got=_place(error),
         remedy="Use AutoTorch(compile='eager'), which calls f as it is, or torch.where and masks; "
