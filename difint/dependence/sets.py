@@ -7,11 +7,17 @@ from typing import Any, NamedTuple, final
 import numpy as np
 
 from difint.dependence import closure as closures
+from difint.dependence import members as written
 from difint.dependence import nodes
+from difint.errors import SparsityError, message
 
 KNOWN, UNKNOWN, FIRST = 0, 1, 2
 """The empty set of what is known at prepare, the empty set of what is not, and the node of the
 first entry of ``x``."""
+
+
+MOST_ENTRIES = 2**27
+"""Entries of a pattern at most: those of a dense matrix of 11,000 rows and columns."""
 
 
 class Rows(NamedTuple):
@@ -24,6 +30,26 @@ class Rows(NamedTuple):
 
     indptr: Any
     columns: Any
+
+
+def everything(rows: int, columns: int) -> Rows:
+    """Make the pattern that has all entries, for a function that nothing is known of."""
+    _check_size(rows * columns, rows, columns)
+    every = np.tile(np.arange(columns, dtype=np.int32), rows)
+    return Rows(np.arange(rows + 1, dtype=np.int64) * columns, every)
+
+
+def _check_size(entries: int, rows: int, columns: int) -> None:
+    if entries > MOST_ENTRIES:
+        text = message(
+            "TracerSparsityDetector",
+            "the pattern has more entries than can be of use",
+            expected=f"at most {MOST_ENTRIES:,}",
+            got=f"{entries:,}, of a matrix of shape ({rows}, {columns})",
+            remedy="If f is not as dense as that, pass KnownSparsityDetector(pattern); if it is, "
+            "use products (hvp, pushforward, pullback) in the place of a matrix.",
+        )
+        raise SparsityError(text)
 
 
 @final
@@ -147,16 +173,19 @@ class Sets:
     def members(self, outputs: Any, floor: int | None = None) -> Rows:
         """List the members of sets: nodes below ``floor``; entries of ``x`` without one."""
         floor = FIRST + self.size if floor is None else floor
-        return Rows(*nodes.expand(*self._evaluated(_flat(outputs), floor)))
+        words = self._evaluated(_flat(outputs), floor)
+        _check_size(written.count_members(*words), np.size(outputs), self.size)
+        return Rows(*written.expand(*words))
 
     def jacobian(self, outputs: Any) -> Rows:
         """Get the pattern of a Jacobian: a row for each output."""
         indptr, members = self.members(outputs)
-        return Rows(indptr, members - np.int32(FIRST))
+        members -= np.int32(FIRST)
+        return Rows(indptr, members)
 
     def hessian(self, outputs: Any) -> Rows:
         """Get the pattern of a Hessian: of all outputs together."""
-        first, second = nodes.pairs_in(self._left, self._right, self.count, _flat(outputs))
+        first, second = written.pairs_in(self._left, self._right, self.count, _flat(outputs))
         met = np.zeros(self.count, bool)
         met[first] = met[second] = True
         sets, places = np.flatnonzero(met).astype(np.int32), np.cumsum(met) - 1
@@ -164,9 +193,10 @@ class Sets:
         one, other = places[first], places[second]
         keys = np.unique(np.minimum(one, other) * sets.size + np.maximum(one, other))
         one, other = (part.astype(np.int32) for part in np.divmod(keys, max(sets.size, 1)))
-        listed = nodes.expand(*words)
-        made = nodes.spread(self.size, *listed, *words, one, other)
-        return Rows(*made)
+        listed = written.expand(*words)
+        indptr, columns = written.spread(self.size, MOST_ENTRIES, *listed, *words, one, other)
+        _check_size(indptr[-1], self.size, self.size)
+        return Rows(indptr, columns)
 
     def same(self, a: Any, b: Any) -> Any:
         """Tell of each entry of two arrays of nodes whether the sets are the same."""
@@ -223,7 +253,7 @@ class Sets:
         return out[:size]
 
     def _evaluated(self, outputs: Any, floor: int) -> Any:
-        return nodes.evaluate(self._left, self._right, self.count, outputs, floor)
+        return written.evaluate(self._left, self._right, self.count, outputs, floor)
 
     def _make_room(self, size: int) -> None:
         if self.count + size > self._left.size:

@@ -19,7 +19,7 @@ from torch._ops import OpOverload
 from torch.fx import GraphModule, Node
 
 from difint.dependence.arrays import Dependent, constant, mixed, unknown
-from difint.dependence.sets import Rows, Sets
+from difint.dependence.sets import Rows, Sets, everything
 from difint.engine import Arrays, Occasion
 from difint.engines.torch.arrays import flatten, mapped
 from difint.engines.torch.dependence_calls import Call, Held, array_of
@@ -102,8 +102,7 @@ def _dense(problem: Problem, curved: bool, error: Exception) -> Rows:
         remedy="Use KnownSparsityDetector(pattern) or DenseSparsityDetector().",
     )
     warnings.warn(text, UserWarning, stacklevel=2)
-    every = np.tile(np.arange(columns, dtype=np.int32), rows)
-    return Rows(np.arange(rows + 1, dtype=np.int64) * columns, every)
+    return everything(rows, columns)
 
 
 def _by_primal(
