@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from difint.engine import Apply, Arrays, Traces
+from difint.engine import Apply, Arrays, Occasion, Traces
 from difint.host_lowering import KINDS, enter_of, identity, leave_of, lent_to_torch, lower
 from difint.kinds import Leaf
 from difint.problem import Form, Problem, plain_form
 from difint.trees import PYTHON_TREES
+
+if TYPE_CHECKING:
+    from difint.dependence.sets import Rows
 
 # A list of a million unit tangents would be a matrix of its own.
 _CHUNK = 64
@@ -84,6 +87,13 @@ def _write(target: Any, value: Any) -> None:
         target.detach().copy_(lent_to_torch(np.array(value)))
 
 
+def _dependence(problem: Problem, occasion: Occasion, *, curved: bool, local: bool) -> Rows:
+    """Trace index sets through the function."""
+    from difint.dependence.host import dependence
+
+    return dependence(problem, occasion, curved=curved, local=local)
+
+
 def _watch() -> nullcontext[Traces]:
     return nullcontext(Traces())  # nothing is ever traced
 
@@ -113,5 +123,6 @@ NUMPY_ARRAYS = Arrays(
     each=_each,
     watch=_watch,
     write=_write,
+    dependence=_dependence,
     chunk=_CHUNK,
 )

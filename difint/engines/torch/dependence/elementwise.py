@@ -15,7 +15,7 @@ from difint.dependence.arrays import (
     known,
     settled,
 )
-from difint.engines.torch.dependence_calls import Call, Held, array_of, differentiable
+from difint.engines.torch.dependence.calls import Call, Held, array_of, differentiable
 
 _STEPS = frozenset(
     """

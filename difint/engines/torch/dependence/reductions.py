@@ -17,7 +17,7 @@ from difint.dependence.arrays import (
     reduced,
 )
 from difint.dependence.sets import UNKNOWN
-from difint.engines.torch.dependence_calls import Call, Rule, array_of
+from difint.engines.torch.dependence.calls import Call, Rule, array_of
 
 _REDUCTIONS: dict[str, Kind] = {
     **dict.fromkeys(("all", "any", "argmax", "argmin", "count_nonzero"), "step"),

@@ -11,8 +11,8 @@ import numpy as np
 from difint.dependence.arrays import Dependent, Kind, elementwise, reduced
 from difint.dependence.convolution import Windows, convolved, gathered, places_in
 from difint.dependence.sets import UNKNOWN
-from difint.engines.torch.dependence_calls import Call, Rule
-from difint.engines.torch.dependence_reductions import kept, shaped, shaped_with
+from difint.engines.torch.dependence.calls import Call, Rule
+from difint.engines.torch.dependence.reductions import kept, shaped, shaped_with
 
 
 def _repeated(values: Any, rank: int) -> list[int]:

@@ -22,8 +22,8 @@ from difint.dependence.arrays import Dependent, constant, mixed, unknown
 from difint.dependence.sets import Rows, Sets, everything
 from difint.engine import Arrays, Occasion
 from difint.engines.torch.arrays import flatten, mapped
-from difint.engines.torch.dependence_calls import Call, Held, array_of
-from difint.engines.torch.dependence_operations import apply, parts
+from difint.engines.torch.dependence.calls import Call, Held, array_of
+from difint.engines.torch.dependence.operations import apply, parts
 from difint.engines.torch.entering import as_tensors
 from difint.engines.torch.primitives import hvp, pullback
 from difint.engines.torch.rules import HookWatch, has_custom_rules

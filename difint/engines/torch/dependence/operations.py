@@ -13,8 +13,8 @@ from torch._ops import OpOverload
 
 from difint.dependence.arrays import Dependent, Kind, as_steps, constant, elementwise, unknown
 from difint.dependence.sets import Sets
-from difint.engines.torch import dependence_layers, dependence_reductions
-from difint.engines.torch.dependence_calls import (
+from difint.engines.torch.dependence import layers, reductions
+from difint.engines.torch.dependence.calls import (
     Call,
     Held,
     Results,
@@ -23,9 +23,9 @@ from difint.engines.torch.dependence_calls import (
     differentiable,
     tensor_of,
 )
-from difint.engines.torch.dependence_elementwise import UNTAGGED, apply_elementwise, is_elementwise
-from difint.engines.torch.dependence_moves import is_known, is_move, move
-from difint.engines.torch.dependence_reductions import along, shaped_with
+from difint.engines.torch.dependence.elementwise import UNTAGGED, apply_elementwise, is_elementwise
+from difint.engines.torch.dependence.moves import is_known, is_move, move
+from difint.engines.torch.dependence.reductions import along, shaped_with
 
 _RANDOM = frozenset(
     """
@@ -187,8 +187,8 @@ def _added(call: Call, places: Any, source: Dependent, kind: Kind, *, keep: bool
 
 
 _RULES: dict[str, Rule] = {
-    **dependence_reductions.RULES,
-    **dependence_layers.RULES,
+    **reductions.RULES,
+    **layers.RULES,
     **dict.fromkeys(_RANDOM | _EMPTY, _unknown),
     **dict.fromkeys(_SHAPED, _constant_like),
     **dict.fromkeys(("bincount", "bucketize", "histc", "nonzero", "searchsorted"), _step),

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from difint.dependence.arrays import Dependent, moved, settled, spread, unknown
-from difint.engines.torch.dependence_calls import Call, Held, Results, array_of, tensor_of
+from difint.engines.torch.dependence.calls import Call, Held, Results, array_of, tensor_of
 
 _MASKS = frozenset({"index", "indices", "mask", "condition"})
 """Arguments that say where entries go."""
