@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -11,10 +10,10 @@ from difint.contexts import Constant
 from difint.dependence.host.calls import Converter
 from difint.dependence.host.functions import apply_function
 from difint.dependence.host.methods import attribute
-from difint.dependence.host.places import depth
 from difint.dependence.host.reductions import apply_ufunc
 from difint.dependence.host.traced import Branch, Escape, Origin, Trace, Traced
 from difint.dependence.sets import UNKNOWN, Rows, Sets, everything
+from difint.dependence.telling import warn
 from difint.engine import Occasion
 from difint.errors import SparsityError, message
 from difint.problem import Problem
@@ -157,7 +156,7 @@ def _warn_dense(problem: Problem, failure: Exception) -> None:
     text = message(
         problem.source.operator, f"{what}: the pattern is dense", got=got, remedy=_REMEDY
     )
-    warnings.warn(text, UserWarning, stacklevel=depth())
+    warn(text)
 
 
 def _tell_unruled(problem: Problem, trace: Trace) -> None:
@@ -170,4 +169,4 @@ def _tell_unruled(problem: Problem, trace: Trace) -> None:
         got=", ".join(dict.fromkeys(trace.unruled)),
         remedy=f"{_REMEDY[:-1]} if the pattern is too wide.",
     )
-    warnings.warn(text, UserWarning, stacklevel=depth())
+    warn(text)

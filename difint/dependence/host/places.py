@@ -34,14 +34,6 @@ def place() -> str:
     return "code that is not Python"
 
 
-def depth() -> int:
-    """Count the frames up to the first one that is not difint's: for ``warnings.warn``."""
-    for level, frame in enumerate(frames()):
-        if not _module(frame).startswith("difint."):
-            return level
-    return 1
-
-
 def asks_for_objects() -> bool:
     """Tell whether a sparse matrix asks what stands beside it in a product.
 

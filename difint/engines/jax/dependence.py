@@ -7,7 +7,6 @@ shape anew). What no table knows depends on everything.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, final
 
@@ -16,6 +15,7 @@ import numpy as np
 
 from difint.dependence.arrays import Dependent, constant, known, mixed, unknown
 from difint.dependence.sets import Rows, Sets
+from difint.dependence.telling import warn
 from difint.engine import Occasion
 from difint.engines.jax import dependence_control as control
 from difint.engines.jax import dependence_moves as moves
@@ -189,4 +189,4 @@ class Interpreter:
                 ": all are taken to depend on all. The pattern is sound, but may be wider than it "
                 "needs to be; if you know it, pass KnownSparsityDetector(pattern)."
             )
-            warnings.warn(text, UserWarning, stacklevel=2)
+            warn(text)

@@ -20,6 +20,7 @@ from torch.fx import GraphModule, Node
 
 from difint.dependence.arrays import Dependent, constant, mixed, unknown
 from difint.dependence.sets import Rows, Sets, everything
+from difint.dependence.telling import warn
 from difint.engine import Arrays, Occasion
 from difint.engines.torch.arrays import flatten, mapped
 from difint.engines.torch.dependence.calls import Call, Held, array_of
@@ -101,7 +102,7 @@ def _dense(problem: Problem, curved: bool, error: Exception) -> Rows:
         got=f"{type(error).__name__}: {error}".partition("\n")[0],
         remedy="Use KnownSparsityDetector(pattern) or DenseSparsityDetector().",
     )
-    warnings.warn(text, UserWarning, stacklevel=2)
+    warn(text)
     return everything(rows, columns)
 
 
@@ -270,4 +271,4 @@ def _warn_of(wide: set[str]) -> None:
         remedy="If the pattern is too wide, use KnownSparsityDetector(pattern), or "
         "DenseSparsityDetector(), or write f with other operations.",
     )
-    warnings.warn(text, UserWarning, stacklevel=2)
+    warn(text)
