@@ -172,7 +172,7 @@ def _united(sets: Sets, shape: tuple[int, ...], arrays: Sequence[Any]) -> Any:
             united = one if united is None or united is one else sets.unite(united, one)
     if united is None or united.shape == shape:
         return united
-    return np.ascontiguousarray(np.broadcast_to(united, shape))
+    return np.broadcast_to(united, shape).copy()
 
 
 def _joined(sets: Sets, a: Any, b: Any) -> Any:
@@ -351,7 +351,7 @@ def spread(sets: Sets, kind: Kind, a: Dependent, axes: Sequence[int]) -> Depende
     def wide(array: Any) -> Any:
         for axis in sorted(axes):
             array = np.expand_dims(array, axis)
-        return np.ascontiguousarray(np.broadcast_to(array, a.shape))
+        return np.broadcast_to(array, a.shape).copy()
 
     nodes = np.maximum(wide(whole.full), UNKNOWN)
     return Dependent(nodes, None if whole.bends is None else wide(whole.bends))

@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 from difint.dependence.arrays import Dependent, constant, known, mixed, unknown
-from difint.dependence.sets import Rows, Sets
+from difint.dependence.sets import Rows, Sets, everything
 from difint.dependence.telling import warn
 from difint.engine import Occasion
 from difint.engines.jax import dependence_control as control
@@ -45,12 +45,29 @@ def _dependence(problem: Problem, occasion: Occasion, curved: bool, local: bool)
     operands = _entries(sets, jax.tree.leaves(x))
     operands += [_context(sets, leaf) for leaf in jax.tree.leaves(contexts)]
     interpreter = Interpreter(sets)
-    results = interpreter.run(jaxpr.jaxpr, [constant_of(one) for one in jaxpr.consts], operands)
+    try:
+        results = interpreter.run(jaxpr.jaxpr, [constant_of(one) for one in jaxpr.consts], operands)
+    except Mutable as error:
+        _warn_of_all(problem.source.operator, error)
+        return everything(sets.size if curved else problem.y_form.size, sets.size)
     interpreter.warn(problem.source.operator)
     if curved:
         bends = [one.bends.ravel() for one in results if one.bends is not None]
         return sets.hessian(np.concatenate([*bends, np.empty(0, np.int32)]))
     return sets.jacobian(np.concatenate([np.ravel(one.full) for one in results]))
+
+
+class Mutable(Exception):
+    """Says that a function writes to memory of its own: where, no equation tells."""
+
+
+def _warn_of_all(operator: str, error: Mutable) -> None:
+    text = (
+        f"{operator}: f writes to mutable arrays ({error}), through which index sets are not "
+        "followed: every entry is taken to be there. If you know the pattern, pass "
+        "KnownSparsityDetector(pattern)."
+    )
+    warn(text)
 
 
 def _jaxpr_of(problem: Problem, args: tuple[Any, ...]) -> Any:
@@ -168,6 +185,8 @@ class Interpreter:
         Results that are no floats have no derivative.
         """
         avals = [atom.aval for atom in equation.outvars]
+        if not all(isinstance(aval, jax.core.ShapedArray) for aval in avals):
+            raise Mutable(equation.primitive.name)
         inner = control.composed(self, equation)
         if inner is not None:
             return self.run_closed(inner, operands)
