@@ -18,6 +18,7 @@ from difint.dependence.sets import Rows, Sets, everything
 from difint.dependence.telling import warn
 from difint.engine import Occasion
 from difint.engines.jax import dependence_control as control
+from difint.engines.jax import dependence_linear as linear
 from difint.engines.jax import dependence_moves as moves
 from difint.engines.jax import dependence_values as values
 from difint.engines.jax.lowering import TracedFunction, scoped
@@ -26,7 +27,7 @@ from difint.problem import Problem
 Rule = Callable[..., Any]
 """``(interpreter, equation, operands) -> result``, or a list of results."""
 
-RULES: dict[str, Rule] = {**values.RULES, **moves.RULES, **control.RULES}
+RULES: dict[str, Rule] = {**values.RULES, **moves.RULES, **control.RULES, **linear.RULES}
 
 
 def dependence(

@@ -292,6 +292,5 @@ RULES: dict[str, Callable[..., Any]] = {
     "custom_jvp_call": _jvp,
     "custom_vjp_call": _vjp,
     "custom_vjp_call_jaxpr": _vjp,
-    "custom_linear_solve": _dense,
     "spsolve": _dense,
 }

@@ -27,6 +27,7 @@ from difint.problem import Problem
 
 if TYPE_CHECKING:
     from difint.backends import AutoNumba
+    from difint.dependence.sets import Rows
 
 
 def _kernel(operator: str, arrays: Arrays, problem: Problem, *, value: bool) -> Kernel:
@@ -52,11 +53,23 @@ def _whole(operator: str, arrays: Arrays, problem: Problem, occasion: Occasion) 
     return compiled(operator, arrays, problem, occasion.batch)
 
 
+def _dependence(problem: Problem, occasion: Occasion, *, curved: bool, local: bool) -> Rows:
+    """Find a pattern by index sets; few plans do, and what that takes is loaded for them."""
+    from difint.engines.numba.dependence import rows
+
+    return rows(problem, occasion, curved=curved, local=local)
+
+
 @cache
 def engine(backend: AutoNumba) -> Engine:
     """Make the engine's record."""
     arrays = replace(
-        NUMPY_ARRAYS, name="numba", kinds=KINDS, lower=partial(lower, backend), watch=watch
+        NUMPY_ARRAYS,
+        name="numba",
+        kinds=KINDS,
+        lower=partial(lower, backend),
+        watch=watch,
+        dependence=_dependence,
     )
     plain = [name for name, recipe in RECIPES.items() if recipe.tangent is None]
     return Engine(

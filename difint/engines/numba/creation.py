@@ -11,7 +11,7 @@ from numba.core.typing.templates import AbstractTemplate, infer_global, signatur
 from numba.extending import lower_builtin
 
 from difint.engines.numba.access import dtype_of
-from difint.engines.numba.dual import REALS, Active, Dual
+from difint.engines.numba.dual import REALS, Active
 from difint.engines.numba.element_functions import joint_float
 from difint.engines.numba.elementwise import involves_duals, register
 from difint.engines.numba.functions import overloading
@@ -74,11 +74,12 @@ def _choose_stack(arrays: Any, axis: Any = 0) -> Any:
     return lambda arrays, axis=0: np.array(arrays)
 
 
-def _select(condition: Any, x: Any, y: Any) -> Any:
+def select(condition: Any, x: Any, y: Any) -> Any:
+    """Choose between scalars."""
     return x if condition else y
 
 
-@overloading(_select)
+@overloading(select)
 def _choose_select(condition: Any, x: Any, y: Any) -> Any:
     """Choose between scalars: of both types, what both can be."""
     if common((x, y)) is None and joint_float(x, y) is None:
@@ -92,14 +93,15 @@ def _choose_where(condition: Any, x: Any, y: Any) -> Any:
     return _choose_select(condition, x, y) if scalar else None
 
 
-register(np.where, 3, _select)
+register(np.where, 3, select)
 
 
-def _clipped(a: Any, a_min: Any, a_max: Any) -> Any:
+def clipped(a: Any, a_min: Any, a_max: Any) -> Any:
+    """Clip a scalar."""
     return min(max(a, a_min), a_max)
 
 
-@overloading(_clipped)
+@overloading(clipped)
 def _choose_clipped(a: Any, a_min: Any, a_max: Any) -> Any:
     """Clip a scalar; at a bound the derivative is half, as that of ``maximum`` is."""
     if common((a, a_min, a_max)) is None and joint_float(a, a_min, a_max) is None:
@@ -108,7 +110,7 @@ def _choose_clipped(a: Any, a_min: Any, a_max: Any) -> Any:
 
 
 overloading(np.clip)(_choose_clipped)
-register(np.clip, 3, _clipped)
+register(np.clip, 3, clipped)
 
 
 @infer_global(operator.getitem)
@@ -116,12 +118,12 @@ class _Lengthened(AbstractTemplate):
     """The type of ``x[None]`` for a scalar, which NumPy's scalars have too: an array of one."""
 
     def generic(self, args: tuple[Any, ...], kws: dict[str, Any]) -> Any:
-        if isinstance(args[0], Dual) and isinstance(args[1], types.NoneType):
+        if isinstance(args[0], Active) and isinstance(args[1], types.NoneType):
             return signature(types.Array(args[0], 1, "C"), *args)
         return None
 
 
-@lower_builtin(operator.getitem, Dual, types.NoneType)
+@lower_builtin(operator.getitem, Active, types.NoneType)
 def _lengthen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
     inner = signature(sig.return_type, sig.args[0])
     return context.compile_internal(builder, lambda x: np.array((x,)), inner, args[:1])

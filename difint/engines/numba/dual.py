@@ -22,12 +22,20 @@ _I32 = ir.IntType(32)
 
 
 class Active(types.Type):
-    """A type of numbers with derivatives, which loops over arrays take as they take floats."""
+    """A type of numbers with derivatives, which loops over arrays take as they take floats.
+
+    Attributes:
+        has_address: numbers hold an address, so that memory which nobody wrote must be zeros.
+    """
+
+    has_address = True
 
 
 @final
 class Dual(Active):
     """The type of duals with ``size`` partials over ``base``, a float type or a type of duals."""
+
+    has_address = False
 
     def __init__(self, base: Any, size: int) -> None:
         self.base = base

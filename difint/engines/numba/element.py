@@ -165,11 +165,6 @@ class Blend(Active):
 Element = Term | Total | Blend
 
 
-def is_element(ty: Any) -> bool:
-    """Tell whether a type is of terms, totals or blends."""
-    return isinstance(ty, Element)
-
-
 def merged(one: Iterable[tuple[int, int]], other: Iterable[tuple[int, int]]) -> Pairs:
     """Get the pairs in either of two."""
     return tuple(sorted({*one, *other}))

@@ -17,6 +17,7 @@ from numba.core.typing.templates import AbstractTemplate, AttributeTemplate, inf
 from numba.extending import intrinsic, lower_builtin
 from numba.np.arrayobj import make_array, numpy_empty_nd
 
+from difint.engines.numba.dual import Active
 from difint.engines.numba.element import Blend, Element, Term, Total
 from difint.engines.numba.functions import overloading
 from difint.engines.numba.reductions import compiled, is_none
@@ -33,13 +34,15 @@ def _is_element_array(ty: Any) -> bool:
     return isinstance(ty, types.Array) and isinstance(ty.dtype, Element)
 
 
-def _is_element_dtype(ty: Any) -> bool:
-    return isinstance(ty, types.DType) and isinstance(ty.dtype, Element)
+def _is_cleared(ty: Any) -> bool:
+    """Tell whether a type is a dtype of numbers that no memory may hold by chance."""
+    dtype = getattr(ty, "dtype", None)
+    return isinstance(dtype, Active) and dtype.has_address
 
 
 @overloading(np.empty)
 def _choose_empty(shape: Any, dtype: Any = None) -> Any:
-    if not _is_element_dtype(dtype) or not isinstance(shape, types.Integer | types.UniTuple):
+    if not _is_cleared(dtype) or not isinstance(shape, types.Integer | types.UniTuple):
         return None
     ndim = shape.count if isinstance(shape, types.UniTuple) else 1
     made = types.Array(stored(dtype.dtype), ndim, "C")
@@ -54,7 +57,7 @@ def _choose_empty(shape: Any, dtype: Any = None) -> Any:
 
 @overloading(np.empty_like)
 def _choose_empty_like(arr: Any, dtype: Any = None) -> Any:
-    if not _is_element_array(arr) or not (is_none(dtype) or _is_element_dtype(dtype)):
+    if not _is_cleared(arr) or not (is_none(dtype) or _is_cleared(dtype)):
         return None
     return lambda arr, dtype=None: np.empty(arr.shape, arr.dtype)
 

@@ -217,6 +217,7 @@ def install(
     identity: Callable[..., Any],
     unary: Callable[[str], Any],
     binary: Callable[[str], Any],
+    extreme: Callable[[str], Any] | None = None,
 ) -> None:
     """Overload the functions of the table, and what is beside them, for a family of numbers.
 
@@ -226,6 +227,8 @@ def install(
         identity: the overload of functions that change nothing.
         unary: makes the overload of a function of one argument, by its name.
         binary: likewise of two.
+        extreme: makes the overload of Python's own ``max`` and ``min``, by NumPy's name for it;
+            ``None`` for one that compares.
     """
 
     def larger(a: Any, b: Any) -> Any:
@@ -238,8 +241,8 @@ def install(
         overloading(function)(of_primal(function))
     for same in (float, np.real, np.conjugate):
         overloading(same)(identity)
-    overloading(max)(larger)
-    overloading(min)(smaller)
+    overloading(max)(larger if extreme is None else extreme("maximum"))
+    overloading(min)(smaller if extreme is None else extreme("minimum"))
     for name in RULES:
         make = unary(name) if len(RULES[name]) == 1 else binary(name)
         for function in names_of(name):

@@ -133,7 +133,7 @@ def _choose_vector(y: Any, like: Any) -> Any:
         return lambda y, like: flattened(y.copy())
     if isinstance(y, types.Array):
         return _converted_vector
-    if isinstance(y, (Dual, *REALS)):
+    if isinstance(y, (Active, *REALS)):
         return _single
     if isinstance(y, types.BaseTuple | types.LiteralStrKeyDict):
         return _joined(_members(y))

@@ -11,8 +11,6 @@ from numba.core import types
 
 from difint.engines.numba.access import primal
 from difint.engines.numba.dual import Dual
-from difint.engines.numba.element import is_element
-from difint.engines.numba.elementwise import involves_duals
 from difint.engines.numba.functions import overloading
 from difint.engines.numba.reductions import compiled, is_dual_array, is_none
 from difint.engines.numba.views import as_duals, as_floats
@@ -39,38 +37,52 @@ def _floats_dot(a: Any, x: Any) -> Any:
 
 
 @compiled
-def _dot(a: Any, b: Any) -> Any:
+def _dot(a: Any, b: Any, like: Any) -> Any:
     if a.size != b.size:
         raise ValueError("incompatible array sizes for a product")
-    total = np.zeros((), a.dtype)[()]
+    total = np.zeros((), like.dtype)[()]
     for i in range(a.size):
         total += a[i] * b[i]
     return total
 
 
 @compiled
-def _matrix_vector(a: Any, x: Any) -> Any:
-    product = np.empty(a.shape[0], a.dtype)
+def _matrix_vector(a: Any, x: Any, like: Any) -> Any:
+    product = np.empty(a.shape[0], like.dtype)
     for i in range(a.shape[0]):
-        product[i] = _dot(a[i], x)
+        product[i] = _dot(a[i], x, like)
     return product
 
 
 @compiled
-def _matrix_matrix(a: Any, b: Any) -> Any:
-    product = np.empty((a.shape[0], b.shape[1]), a.dtype)
+def _matrix_matrix(a: Any, b: Any, like: Any) -> Any:
+    product = np.empty((a.shape[0], b.shape[1]), like.dtype)
     for i in range(a.shape[0]):
         for j in range(b.shape[1]):
-            product[i, j] = _dot(a[i], b[:, j])
+            product[i, j] = _dot(a[i], b[:, j], like)
     return product
 
 
-_BOTH: dict[tuple[int, int], Callable[..., Any]] = {
-    (1, 1): lambda a, b: _dot(a, b),
-    (2, 1): lambda a, b: _matrix_vector(a, b),
-    (1, 2): lambda a, b: _matrix_vector(b.T, a),
-    (2, 2): lambda a, b: _matrix_matrix(a, b),
+@compiled
+def _vector_matrix(a: Any, b: Any, like: Any) -> Any:
+    return _matrix_vector(b.T, a, like)
+
+
+_BY_LOOPS: dict[tuple[int, int], Callable[..., Any]] = {
+    (1, 1): _dot,
+    (2, 1): _matrix_vector,
+    (1, 2): _vector_matrix,
+    (2, 2): _matrix_matrix,
 }
+
+
+def by_loops(a: Any, b: Any) -> Callable[..., Any]:
+    """Get the product of two arrays of one or two axes, of which one has numbers of ours."""
+    product = _BY_LOOPS[a.ndim, b.ndim]
+    if is_dual_array(a):
+        return lambda a, b: product(a, b, a)
+    return lambda a, b: product(a, b, b)
+
 
 _FLOATS_FIRST: dict[tuple[int, int], Callable[..., Any]] = {
     (1, 1): lambda a, b: _floats_dot(a, b),
@@ -89,15 +101,17 @@ _FLOATS_SECOND: dict[tuple[int, int], Callable[..., Any]] = {
 _FLOATS_FIRST[1, 2] = lambda a, b: _floats_times_matrix(a.reshape((1, -1)), b)[0]
 
 
+def _of_duals(args: tuple[Any, ...]) -> bool:
+    return any(isinstance(getattr(one, "dtype", one), Dual) for one in args)
+
+
 def _choose_product(a: Any, b: Any) -> Any:
     arrays = isinstance(a, types.Array) and isinstance(b, types.Array)
-    if not arrays or not involves_duals((a, b)) or not {a.ndim, b.ndim} <= {1, 2}:
-        return None
-    if is_element(a.dtype) or is_element(b.dtype):
+    if not arrays or not _of_duals((a, b)) or not {a.ndim, b.ndim} <= {1, 2}:
         return None
     if not is_dual_array(b):
         return _FLOATS_SECOND[a.ndim, b.ndim]
-    return (_BOTH if is_dual_array(a) else _FLOATS_FIRST)[a.ndim, b.ndim]
+    return by_loops(a, b) if is_dual_array(a) else _FLOATS_FIRST[a.ndim, b.ndim]
 
 
 for _function in (np.dot, np.matmul, operator.matmul):
@@ -106,7 +120,8 @@ for _function in (np.dot, np.matmul, operator.matmul):
 
 @overloading(np.vdot)
 def _choose_vdot(a: Any, b: Any) -> Any:
-    return _BOTH[1, 1] if is_dual_array(a) and is_dual_array(b) else None
+    both = is_dual_array(a) and is_dual_array(b)
+    return by_loops(a, b) if both and _of_duals((a, b)) else None
 
 
 @overloading(np.linalg.norm)
@@ -142,7 +157,7 @@ def _solve_floats(a: Any, b: Any) -> Any:
 @overloading(np.linalg.solve)
 def _choose_solve(a: Any, b: Any) -> Any:
     """Solve by refinement: each round of it makes one more order of the derivatives exact."""
-    if not involves_duals((a, b)):
+    if not _of_duals((a, b)):
         return None
     if not is_dual_array(a):
         return lambda a, b: _solve_floats(a, b)

@@ -20,7 +20,7 @@ ARITHMETIC = {
     operator.truediv: "divide",
 }
 
-_IN_PLACE = {
+IN_PLACE = {
     operator.iadd: "add",
     operator.isub: "subtract",
     operator.imul: "multiply",
@@ -106,7 +106,7 @@ def _emit_positive(context: Any, builder: Any, sig: Any, args: Any) -> Any:
     return args[0]
 
 
-for _op, _name in (ARITHMETIC | _IN_PLACE).items():
+for _op, _name in (ARITHMETIC | IN_PLACE).items():
     _install(_op, _Template, _emit_arithmetic(_name), _FORMS)
 for _op, _name in COMPARISONS.items():
     _install(_op, _Comparison, _emit_comparison(_name), _FORMS)

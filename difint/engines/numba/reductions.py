@@ -10,7 +10,7 @@ from numba import njit
 from numba.core import errors, types
 
 from difint.engines.numba.access import constant, value
-from difint.engines.numba.dual import Active
+from difint.engines.numba.dual import Active, Dual
 from difint.engines.numba.functions import overloading
 from difint.engines.numba.pipeline import PART
 
@@ -84,7 +84,27 @@ def _below(a: Any, b: Any) -> Any:
     return a < b
 
 
-_max, _min = _extreme(_above), _extreme(_below)
+_of_duals = {"largest": _extreme(_above), "smallest": _extreme(_below)}
+
+
+def largest(a: Any) -> Any:
+    """Get the largest entry; an overload says how, for each family of numbers."""
+
+
+def smallest(a: Any) -> Any:
+    """Get the smallest entry, likewise."""
+
+
+@overloading(largest)
+def _choose_largest(a: Any) -> Any:
+    reduce = _of_duals["largest"]
+    return (lambda a: reduce(a)) if isinstance(a.dtype, Dual) else None
+
+
+@overloading(smallest)
+def _choose_smallest(a: Any) -> Any:
+    reduce = _of_duals["smallest"]
+    return (lambda a: reduce(a)) if isinstance(a.dtype, Dual) else None
 
 
 @compiled
@@ -141,8 +161,8 @@ REDUCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     np.sum: _sum,
     np.prod: _prod,
     np.mean: _mean,
-    np.max: _max,
-    np.min: _min,
+    np.max: largest,
+    np.min: smallest,
 }
 
 for _function, _reduce in REDUCTIONS.items():

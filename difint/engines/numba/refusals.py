@@ -16,6 +16,7 @@ _CALL = re.compile(r">>> ([\w.<> ]+)\((.*)\)\s*$", re.MULTILINE)
 _PLACE = re.compile(r'File "([^"]+)", line (\d+):')
 _OURS = re.compile(r"(^|/)(numba|difint/engines)/|^<")
 _DUAL = re.compile(r"Dual\((?:[^()]|\([^()]*\))*\)")
+_INDEXED = re.compile(r"Doubt\(Indexed\([^()]*\)\)|Indexed\([^()]*\)")
 _GLOBAL = re.compile(r"Untyped global name '(\w+)': ?.*?(<class '[^']+'>)?$", re.MULTILINE)
 _UNKNOWN = re.compile(r"Use of unsupported NumPy function '([\w.]+)'")
 _ATTRIBUTE = re.compile(r"Unknown attribute '(\w+)' of type (.+)")
@@ -76,6 +77,12 @@ def _explanation(operator: str, text: str) -> DifintError:
     return UnsupportedError(message(operator, problem + _where(text), remedy=remedy))
 
 
+def reason_of(error: Exception) -> str:
+    """Say in a few words what cannot be compiled for numbers with index sets."""
+    problem, _ = _finding(_told(error))
+    return _INDEXED.sub("number", problem) + _where(str(error))
+
+
 def _finding(text: str) -> tuple[str, str]:
     """Find what cannot be compiled, and what to do about it."""
     if (unknown := _UNKNOWN.search(text)) is not None:
@@ -98,6 +105,7 @@ def _finding(text: str) -> tuple[str, str]:
     if call is not None:
         name = call[1].strip().replace("<unknown function>", "float64")
         lack = "has no derivative here" if "Dual(" in call[2] else "is unknown to Numba"
+        lack = "has no index sets here" if _INDEXED.search(call[2]) else lack
         return f"{name}({call[2]}) {lack}", _INSTEAD.get(name, _OTHERWISE)
     if (attribute := _ATTRIBUTE.search(text)) is not None and "Module(" in attribute[2]:
         name = attribute[1]
