@@ -98,9 +98,9 @@ MIXED = di.MixedMode(JAX("forward"), JAX("reverse"))
 SUBSTITUTION = di.GreedyColoring(decompression="substitution")
 
 
-def sparse(dense: di.Backend, **options: Any) -> di.Backend:
-    """Make a sparse backend that finds patterns by NaN: that takes all engines."""
-    return di.AutoSparse(dense, di.DenseSparsityDetector("nan"), **options)
+sparse = di.AutoSparse
+LOCAL = {"sparsity_detector": di.TracerSparsityDetector(local=True)}  # takes branches on values
+BY_NAN = {"sparsity_detector": di.DenseSparsityDetector("nan")}
 
 
 ROWS = (
@@ -126,12 +126,12 @@ ROWS = (
     Row(di.PrimitiveOnly(TORCH(), "forward"), ("torch, few",)),
     Row(di.PrimitiveOnly(TORCH(compile="eager"), "reverse"), ("torch, bare",)),
     Row(di.SecondOrder(TORCH("reverse"), TORCH("forward")), ("torch, bare",)),
-    Row(sparse(FD()), ("numpy, sparse", "numpy, bare", "numpy, empty")),
-    Row(sparse(FD("complex_step")), ("numpy, sparse",)),
+    Row(sparse(FD(), **LOCAL), ("numpy, sparse", "numpy, bare", "numpy, empty")),
+    Row(sparse(FD("complex_step"), **BY_NAN), ("numpy, sparse",)),
     Row(sparse(NUMBA()), ("numpy, sparse bare",)),
     Row(sparse(JAX()), ("jax, sparse",)),
     Row(sparse(JAX(), chunk_size=2), ("jax, sparse bare",)),
-    Row(sparse(JAX("reverse"), format="csc"), ("jax, sparse bare",)),
+    Row(sparse(JAX("reverse"), format="csc", **BY_NAN), ("jax, sparse bare",)),
     Row(sparse(MIXED, coloring_algorithm=SUBSTITUTION), ("jax, sparse bare",)),
     Row(sparse(TORCH()), ("torch, sparse",)),
     Row(sparse(TORCH(compile="eager"), memory=200), ("torch, sparse bare",)),

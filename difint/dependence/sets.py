@@ -20,6 +20,10 @@ MOST_ENTRIES = 2**27
 """Entries of a pattern at most: those of a dense matrix of 11,000 rows and columns."""
 
 
+_MANY = 32
+"""Partners of a variable from which on pairs that come twice are worth looking for."""
+
+
 class Rows(NamedTuple):
     """Which columns each row of a matrix has entries in, row by row.
 
@@ -191,9 +195,12 @@ class Sets:
         sets, places = np.flatnonzero(met).astype(np.int32), np.cumsum(met) - 1
         words = self._evaluated(sets, FIRST + self.size)
         one, other = places[first], places[second]
-        keys = np.unique(np.minimum(one, other) * sets.size + np.maximum(one, other))
-        one, other = (part.astype(np.int32) for part in np.divmod(keys, max(sets.size, 1)))
         listed = written.expand(*words)
+        sizes = np.diff(listed[0])
+        if sizes[one].sum() + sizes[other].sum() > _MANY * self.size:
+            keys = np.unique(np.minimum(one, other) * sets.size + np.maximum(one, other))
+            one, other = np.divmod(keys, max(sets.size, 1))
+        one, other = one.astype(np.int32), other.astype(np.int32)
         indptr, columns = written.spread(self.size, MOST_ENTRIES, *listed, *words, one, other)
         _check_size(indptr[-1], self.size, self.size)
         return Rows(indptr, columns)

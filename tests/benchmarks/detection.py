@@ -65,15 +65,15 @@ CASES = (
 
 
 def ours(operator: Operator, f: Callable[[Any], Any], x: Any) -> Any:
-    """Find a pattern, tracing ``f`` as asdex does."""
+    """Find the pattern of a function that was never seen before."""
     find = di.jacobian_pattern if operator is JACOBIAN else di.hessian_pattern
-    return find(f, di.AutoJax(), x)
+    return find(lambda x: f(x), di.AutoJax(), x)
 
 
 def theirs(operator: Operator, f: Callable[[Any], Any], x: Any) -> Any:
     """Find the same pattern by asdex."""
     find = asdex.jacobian_sparsity if operator is JACOBIAN else asdex.hessian_sparsity
-    return find(f, x)
+    return find(lambda x: f(x), x)
 
 
 def detection_lines() -> Iterator[Line]:
