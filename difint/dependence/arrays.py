@@ -143,16 +143,28 @@ def elementwise(
         zero = np.broadcast_to(zero, shape)
         nodes = np.where(zero, KNOWN, nodes).astype(np.int32)
         bends = None if bends is None else np.where(zero, KNOWN, bends).astype(np.int32)
-        if compute is None or any(one.value is None for one in operands):
-            whole, compute = compute, lambda: _zeros_or(whole, operands, shape)
+        compute = _with_zeros(sets, zero, compute, operands)
     return settled(sets, nodes, bends, compute)
 
 
-def _zeros_or(whole: Any, operands: Sequence[Dependent], shape: tuple[int, ...]) -> Any:
-    """Get the values of a product of which some entries are known, for they are zero."""
-    value = whole() if whole is not None else None
-    dtype = np.result_type(*(one.value for one in operands if one.value is not None))
-    return np.zeros(shape, dtype) if value is None else value
+def _with_zeros(
+    sets: Sets, zero: Any, compute: Callable[[], Any] | None, operands: Sequence[Dependent]
+) -> Callable[[], Any] | None:
+    """Get what computes a product of which some entries are known, for a factor is zero.
+
+    They are zero, even if the other factor, whose value is arbitrary, makes them something else.
+    """
+    if compute is None and sets.local:
+        return None
+
+    def computed() -> Any:
+        value = None if compute is None else compute()
+        if value is None:
+            dtype = np.result_type(*(one.value for one in operands if one.value is not None))
+            return None if sets.local else np.zeros(zero.shape, dtype)
+        return np.where(zero, np.zeros((), value.dtype), value)
+
+    return computed
 
 
 def _whether(shape: tuple[int, ...], operands: Sequence[Dependent]) -> Any:
@@ -215,7 +227,8 @@ def moved(sets: Sets, function: Callable[..., Any], *operands: Dependent) -> Dep
             one.bends if one.bends is not None else np.zeros_like(one.full) for one in operands
         ]
         bends = np.asarray(function(*zeros), np.int32)
-    if all(one.value is None for one in operands):
+    lacking = [one.value is None for one in operands]
+    if all(lacking) or (sets.local and any(lacking)):
         compute = None
     else:
         compute = values_of(function, [_with_value(one, operands) for one in operands])

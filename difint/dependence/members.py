@@ -64,7 +64,7 @@ def _gather(
     met, freed, top = 0, 0, 0
     part = node
     while True:
-        if part < floor:
+        if part < floor or left[part] < 0:
             met = _mark(dense, touched, met, part >> 6, np.uint64(1) << np.uint64(part & 63))
         elif part == node or not shared[part]:
             if top + 1 >= stack.size:
@@ -118,7 +118,7 @@ def _compact(
 
 @compiled
 def evaluate(left: Any, right: Any, count: int, outputs: Any, floor: int) -> Any:
-    """Write down the sets of ``outputs``, whose members are nodes below ``floor``.
+    """Write down the sets of ``outputs``: their members are atoms, and nodes below ``floor``.
 
     Return where the words of each begin, how many there are, their numbers, and the words.
     """
@@ -127,11 +127,12 @@ def evaluate(left: Any, right: Any, count: int, outputs: Any, floor: int) -> Any
     starts, sizes = np.zeros(count, np.int64), np.zeros(count, np.int32)
     words = np.empty(4 * outputs.size + 64, np.int32)
     masks = np.empty(words.size, np.uint64)
-    dense, touched = np.zeros(floor // 64 + 1, np.uint64), np.empty(floor // 64 + 1, np.int32)
+    dense, touched = np.zeros(count // 64 + 1, np.uint64), np.empty(count // 64 + 1, np.int32)
     stack, roots = np.empty(64, np.int32), np.empty(count, np.int32)
     filled = dead = known = 0
     for node in range(2, count):
-        if not (uses[node] >= _ASKED or (node >= floor and shared[node])):
+        inner = node >= floor and left[node] >= 0  # an atom is a member, wherever it stands
+        if not (uses[node] >= _ASKED or (inner and shared[node])):
             continue
         met, freed, stack = _gather(
             *(left, right, node, floor, uses, shared),

@@ -175,7 +175,7 @@ class Sets:
         return out
 
     def members(self, outputs: Any, floor: int | None = None) -> Rows:
-        """List the members of sets: nodes below ``floor``; entries of ``x`` without one."""
+        """List the members of sets: atoms, as entries of ``x`` are, and nodes below ``floor``."""
         floor = FIRST + self.size if floor is None else floor
         words = self._evaluated(_flat(outputs), floor)
         _check_size(written.count_members(*words), np.size(outputs), self.size)

@@ -54,6 +54,34 @@ def _own_exp_rule(x: Any, t: Any) -> Any:
     return y, y * t[0]
 
 
+def turned(x: Any, by: int) -> Any:
+    """Turn a ring ten times, in a loop."""
+    return lax.scan(lambda c, _: (jnp.roll(c, by), None), x, None, length=10)[0]
+
+
+def turned_often(x: Any) -> Any:
+    return lax.scan(lambda c, _: (turned(c, 1), c[0]), x, None, length=10)[0]
+
+
+def spread_often(x: Any) -> Any:
+    """Spread along a line, by a loop in a loop."""
+
+    def inner(c: Any, _: Any) -> Any:
+        return c + jnp.concatenate([c[1:], jnp.zeros(1)]), None
+
+    def outer(c: Any, _: Any) -> Any:
+        return lax.scan(inner, c, None, length=9)[0][::-1], c[1]
+
+    return jnp.concatenate([*lax.scan(outer, x, None, length=9)])
+
+
+@jax.custom_vjp
+def turned_by_rule(x: Any) -> Any:
+    return turned(x, 1)
+
+
+turned_by_rule.defvjp(lambda x: (turned(x, 1), None), lambda _, t: (turned(t, -1),))
+
 FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "id": lambda x: x,
     "diff": jnp.diff,
@@ -165,12 +193,17 @@ FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "convself": lambda x: jnp.convolve(x, x[:3]),
     "convc": lambda x: jnp.convolve(x, np.array([1.0, 0, 2])),
     "poolmax": lambda x: lax.reduce_window(x, -np.inf, lax.max, (2,), (2,), "VALID"),
+    "poolcut": lambda x: lax.reduce_window(x, 0.0, lax.add, (2,), (1,), ((-1, 2),)),
     "poolsum": lambda x: lax.reduce_window(x, 0.0, lax.add, (3,), (1,), "SAME"),
     "fft": lambda x: jnp.fft.fft(x.reshape(2, 4)).real,
     "rfft": lambda x: jnp.abs(jnp.fft.rfft(x.reshape(2, 4))),
     "irfft": lambda x: jnp.fft.irfft(x + 0j),
     "solve": lambda x: jnp.linalg.solve(jnp.eye(4) + jnp.outer(x[:4], x[4:]), x[:4]),
     "solvec": lambda x: jnp.linalg.solve(jnp.asarray(A) + 9 * jnp.eye(8), x),
+    "solvecols": lambda x: jnp.linalg.solve(np.array([[4.0, 1], [2, 5]]), x.reshape(2, 4)),
+    "solvebatch": lambda x: jax.vmap(jnp.linalg.solve)(
+        x.reshape(2, 4)[:, :2, None] + np.array([[40.0, 1], [2, 50]]), x.reshape(2, 4)[:, 2:]
+    ),
     "trisolve": lambda x: jax.scipy.linalg.solve_triangular(
         jnp.eye(4) + jnp.tril(jnp.outer(x[:4], x[4:])), x[:4], lower=True
     ),
@@ -210,6 +243,7 @@ FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "kron": lambda x: jnp.kron(jnp.eye(2), x[:4].reshape(2, 2)),
     "median": lambda x: jnp.median(x),
     "topk": lambda x: lax.top_k(x, 3)[0],
+    "topkcols": lambda x: jax.vmap(lambda a: lax.top_k(a, 3)[0], 1)(x.reshape(4, 2)),
     "quantile": lambda x: jnp.quantile(x, 0.3),
     "argmax": lambda x: x[jnp.argmax(x)],
     "segsum": lambda x: jax.ops.segment_sum(x, np.array([0, 0, 1, 1, 2, 2, 2, 0]), 4),
@@ -227,6 +261,21 @@ FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "linspace": lambda x: jnp.linspace(x[0], x[1], 5),
     "meshgrid": lambda x: jnp.meshgrid(x[:3], x[3:5])[0],
     "repeat": lambda x: jnp.repeat(x, 2),
+    "turned often": turned_often,
+    "spread often": spread_often,
+    "turned by rule": turned_by_rule,
+    "zero times infinite": lambda x: jnp.where(
+        jnp.zeros(8) * jnp.log(jnp.abs(jnp.concatenate([jnp.ones(2), x[2:]]))) >= 0, x, 0.0
+    ),
+    "where added": lambda x: jnp.where(jnp.zeros(8).at[PLACES].add(x[:5]) > 0, x, 0 * x),
+    "where filled": lambda x: jnp.where(x.at[10].get(mode="fill", fill_value=-1.0) < 0, x, 0 * x),
+    "where solved": lambda x: jnp.where(
+        jnp.array([0.0, 1] * 4) * jnp.linalg.solve(4 * np.eye(8) + A, x) > 0, x, 0 * x
+    ),
+    "where multiplied": lambda x: jnp.where(
+        x.at[PLACES[:2]].multiply(x[:2], unique_indices=True) > 0, x, x[::-1]
+    ),
+    "fortran": lambda x: x.reshape(2, 4).reshape(-1, order="F"),
     "tile": lambda x: jnp.tile(x, 2),
     "grad": jax.grad(lambda x: jnp.sum(x[1:] ** 2 * x[:-1])),
     "jvp": lambda x: jax.jvp(lambda x: jnp.sin(x) * x[::-1], (x,), (jnp.ones(8),))[1],
@@ -239,6 +288,9 @@ FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "reduce": lambda x: lax.reduce(x.reshape(2, 4), 1.0, lambda a, b: a * b + a, (1,)),
     "bits": lambda x: lax.bitcast_convert_type(x, jnp.int64) * x,
     "sorted_gradient": jax.grad(lambda x: jnp.sum(jnp.sort(x[:4] * x[4:]) ** 3)),
+    "whilemapped": lambda x: jax.vmap(
+        lambda n, a: lax.fori_loop(0, n, lambda i, b: b.at[i + 1].multiply(b[i]), a)
+    )(np.array([0, 2, 1, 3]), jnp.stack([x[:4], x[4:], x[::2], x[1::2]])),
     "odeint": lambda x: odeint(lambda y, t: -y, x, jnp.array([0.0, 1.0])),
     "cg": lambda x: jax.scipy.sparse.linalg.cg(lambda v: 2 * v, x)[0],
 }
@@ -248,11 +300,11 @@ FUNCTIONS: dict[str, Callable[[Any], Any]] = {
 WIDE = frozenset(
     """
     cummax minat interpx dynx dynx2 dusx dusx2 gatherx scatterx convgroup fft irfft solvec trisolve
-    tridiag chol eigh svd median topk quantile argmax odeint cg sort argsort max whileunk scancum
-    switch inv perm sorted_gradient
+    chol eigh svd median topk quantile argmax odeint cg sort argsort max whileunk scancum
+    switch inv perm sorted_gradient topkcols
     """.split()
 )
 
 # Second derivatives that are wider: of results of loops of unknown length, of what is linear in
 # its real and imaginary part, of rules whose derivative has none.
-WIDE_HESSIANS = WIDE | {"whilelin", "complex", "sterev", "mulat", "reduce"}
+WIDE_HESSIANS = WIDE | {"whilelin", "whilemapped", "complex", "sterev", "mulat", "reduce"}

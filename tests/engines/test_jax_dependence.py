@@ -12,6 +12,9 @@ from jax import lax
 
 import difint as di
 from difint.cli import brusselator
+from difint.dependence.arrays import Dependent
+from difint.dependence.sets import Sets
+from difint.engines.jax.dependence import Interpreter, constant_of
 from tests.engines.jax_functions import FUNCTIONS, WIDE, WIDE_HESSIANS
 from tests.engines.jax_programs import SIZE, programs
 from tests.sparse.problems import banded
@@ -23,6 +26,7 @@ SLOW = {"odeint", "expm"}  # to compile
 DECIDING = (WIDE - SLOW) | set(
     "where condx switch clip relu abs sign round ste sterev interp while whileunk poolmax".split()
     + "fori scan20ctr dyn matmul conv bcoo einsum cumprod det tril zeromul random softmax".split()
+    + [name for name in FUNCTIONS if name.startswith("where ")]
 ) & FUNCTIONS.keys()
 
 
@@ -88,6 +92,19 @@ def test_local_patterns_hold_near_the_point(name):
     pattern = di.jacobian_pattern(f, LOCAL, x)
     near = x * (1 + 1e-9 * np.random.default_rng(1).normal(size=(4, 8)))
     check(pattern, nonzero([jax.jacrev(f), jax.jacfwd(f)], near), exact=False)
+
+
+@pytest.mark.parametrize("name", sorted(FUNCTIONS.keys() - SLOW))
+def test_local_values_are_those_at_the_point(name):
+    f, x = flat(FUNCTIONS[name]), jnp.asarray(points(1)[0])
+    jaxpr = jax.make_jaxpr(lambda x: (f(x), x))(x)
+    sets = Sets(8, local=True)
+    constants = [constant_of(one) for one in jaxpr.consts]
+    entries = Dependent(sets.entries((8,)), None, np.asarray(x))
+    with np.errstate(all="ignore"):
+        found, _ = Interpreter(sets).run(jaxpr.jaxpr, constants, [entries])
+    if found.value is not None:
+        np.testing.assert_allclose(found.value, f(x), rtol=1e-6, atol=1e-9)
 
 
 def chosen(x):

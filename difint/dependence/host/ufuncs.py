@@ -99,8 +99,11 @@ def _of_numbers(trace: Trace, ufunc: Any, inputs: tuple[Any, ...]) -> Any:
     value = ufunc(*values)
     kind = kind_of(name, value)
     whole = nodes[0] if len(nodes) == 1 else functools.reduce(sets.unite_two, nodes)
-    if whole == KNOWN or _vanishes(kind, nodes, values):
+    vanishes = _vanishes(kind, nodes, values)
+    if whole == KNOWN or (vanishes and np.isfinite(value)):
         return value
+    if vanishes:  # zero times what is infinite here is zero elsewhere: that is not known
+        whole, nodes, kind = UNKNOWN, [UNKNOWN], "step"
     if kind == "step":
         whole = UNKNOWN
     bends = None
@@ -175,7 +178,11 @@ def _cut(kind: Kind, value: Any) -> Kind:
 def united(trace: Trace, kind: Kind, operands: list[Traced], value: Any) -> Traced:
     """Apply an elementwise function of which the example's result is known."""
     value, parts = np.asarray(value), [one.dependent for one in operands]
-    return trace.of(elementwise(trace.sets, kind, parts, lambda: value), value)
+    made = trace.of(elementwise(trace.sets, kind, parts, lambda: value), value)
+    if kind in ("product", "quotient") and any(one.nodes.any() for one in operands):
+        # Zero times what is infinite here is zero elsewhere: that is not known.
+        made.nodes[(made.nodes == KNOWN) & ~np.isfinite(value)] = UNKNOWN
+    return made
 
 
 def _power(trace: Trace, base: Traced, exponent: Traced, value: Any) -> Traced:

@@ -47,7 +47,10 @@ def _dependence(problem: Problem, occasion: Occasion, curved: bool, local: bool)
     operands += [_context(sets, leaf) for leaf in jax.tree.leaves(contexts)]
     interpreter = Interpreter(sets)
     try:
-        results = interpreter.run(jaxpr.jaxpr, [constant_of(one) for one in jaxpr.consts], operands)
+        with np.errstate(all="ignore"):  # values of what is not known are arbitrary
+            results = interpreter.run(
+                jaxpr.jaxpr, [constant_of(one) for one in jaxpr.consts], operands
+            )
     except Mutable as error:
         _warn_of_all(problem.source.operator, error)
         return everything(sets.size if curved else problem.y_form.size, sets.size)
@@ -179,6 +182,10 @@ class Interpreter:
         if found is None:
             self.guesses += 1
         return found
+
+    def cut(self, rounds: int | None) -> None:
+        """Note that a loop is not followed to its end."""
+        self._strange.append("a loop" if rounds is None else f"a loop of {rounds} rounds")
 
     def strange(self, equation: Any, operands: list[Dependent]) -> Sequence[Dependent]:
         """Apply a primitive that no table knows: what it is made of, or everything to everything.

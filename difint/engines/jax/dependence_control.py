@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from difint.dependence.arrays import Dependent, as_steps, mixed, unknown
-from difint.dependence.sets import UNKNOWN
+from difint.dependence.sets import UNKNOWN, Sets
 from difint.engines.jax import dependence_loops as loops
 from difint.engines.jax.dependence_moves import any_of
 from difint.engines.jax.dependence_values import inexact
@@ -144,10 +144,10 @@ def _under_rule(own: Dependent, derived: Dependent) -> Dependent:
     return Dependent(nodes.astype(np.int32), derived.bends, own.value)
 
 
-def _tangent(a: Dependent) -> Dependent:
+def _tangent(sets: Sets, a: Dependent) -> Dependent:
     """Make the tangent of an operand: zero where it does not depend on ``x``."""
     nodes = np.where(a.full > UNKNOWN, a.full, 0).astype(np.int32)
-    return Dependent(nodes, a.bends, np.zeros(a.shape))
+    return Dependent(nodes, a.bends, None if sets.local and nodes.any() else np.zeros(a.shape))
 
 
 def _by_jvp(
@@ -161,7 +161,7 @@ def _by_jvp(
     key = ("jvp", *places)
     jaxpr = _remembered(interpreter, equation, key, lambda: _pushed(equation, places))
     floats, others = _primals(interpreter, operands, places)
-    tangents = [_tangent(operands[i]) for i in places]
+    tangents = [_tangent(interpreter.sets, operands[i]) for i in places]
     pushed = interpreter.run_closed(jaxpr, [*floats, *others, *tangents])
     return [_nested(interpreter, one) for one in pushed]
 

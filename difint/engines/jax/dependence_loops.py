@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from difint.dependence.arrays import Dependent, known, mixed, moved
+from difint.dependence.arrays import Dependent, chosen, known, mixed, moved
 from difint.dependence.sets import KNOWN, UNKNOWN, Sets
 from difint.engines.jax.dependence_moves import any_of
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 SHORT = 8
 """Rounds that are interpreted one by one without thinking about it."""
 
-MOST_STEPS = 20_000
-"""Equations that are interpreted in a loop before its closure is taken."""
+MOST_STEPS = 300_000
+"""Equations that are interpreted, in all, before the closures of loops are taken."""
 
 _SETTLING = 3
 """Rounds in which values that stay the same are found."""
@@ -83,7 +83,7 @@ def _followed(
 ) -> list[Dependent]:
     """Interpret round by round, until nothing changes any more or it takes too long."""
     interpreter, sets = body.interpreter, body.interpreter.sets
-    begun, rows = interpreter.steps, list[Any]()
+    rows = list[Any]()
     uniform = all(_is_uniform(stack) for stack in stacks)
     for done, k in enumerate(order):
         before = carry
@@ -91,9 +91,10 @@ def _followed(
         rows.append(row)
         if uniform and _is_due(done) and _is_stable(sets, before, carry):
             break
-        if interpreter.steps - begun > MOST_STEPS and done + 1 < len(order):
+        if interpreter.steps > MOST_STEPS and done + 1 < len(order):
             rest = [_joined(interpreter, stack) for stack in stacks]
             carry, row = closure(body, carry, rest)
+            interpreter.cut(len(order))
             rows.append(row)
             break
     stack = partial(_stacked, order)
@@ -171,13 +172,18 @@ class _Round(NamedTuple):
     guessed: bool
 
 
-def _opened(carry: Sequence[Dependent], keep: Sequence[Any]) -> list[Dependent]:
+def _kept_value(sets: Sets, one: Dependent, mine: Any) -> Any:
+    """Get the values of an array of which some entries are kept; locally all are believed."""
+    return one.value if (mine.all() if sets.local else mine.any()) else None
+
+
+def _opened(sets: Sets, carry: Sequence[Dependent], keep: Sequence[Any]) -> list[Dependent]:
     """Forget the values that do not stay the same."""
     return [
         Dependent(
             np.where(mine, KNOWN, np.maximum(one.full, UNKNOWN)).astype(np.int32),
             one.bends,
-            one.value if mine.any() else None,
+            _kept_value(sets, one, mine),
         )
         for one, mine in zip(carry, keep, strict=True)
     ]
@@ -187,7 +193,7 @@ def _lasting(body: Body, carry: Sequence[Dependent], slices: Sequence[Dependent]
     """Find where what is carried keeps its value, whatever the number of rounds."""
     keep = [one.full == KNOWN for one in carry]
     for _ in range(_SETTLING):
-        after, _ = body.run(_opened(carry, keep), slices)
+        after, _ = body.run(_opened(body.interpreter.sets, carry, keep), slices)
         kept = [
             mine & (new.full == KNOWN) & _equal(old.value, new.value)
             for mine, old, new in zip(keep, carry, after, strict=True)
@@ -211,7 +217,7 @@ def _on_atoms(body: Body, carry: Sequence[Dependent], slices: Sequence[Dependent
         Dependent(
             np.where(mine, KNOWN, sets.atoms(one.shape)).astype(np.int32),
             None,
-            one.value if mine.any() else None,
+            _kept_value(sets, one, mine),
         )
         for one, mine in zip(carry, keep, strict=True)
     ]
@@ -234,7 +240,7 @@ def _repeated(
     one = _on_atoms(body, carry, slices)
     if one.guessed:
         return None
-    opened = _opened(carry, one.known)
+    opened = _opened(sets, carry, one.known)
     inner = np.concatenate([*(c.full.reshape(-1) for c in opened), np.empty(0, np.int32)])
     moving = [s for s, joined in zip(stacks, slices, strict=True) if joined.nodes is not None]
     size, rows = inner.size, list[Any]()
@@ -280,7 +286,7 @@ def closure(
     interpreter, sets = body.interpreter, body.interpreter.sets
     one = _on_atoms(body, carry, slices)
     fixed = [s.full.reshape(-1) for s in slices if s.nodes is not None]
-    opened = _opened(carry, one.known)
+    opened = _opened(sets, carry, one.known)
     own = np.concatenate([*(c.full.reshape(-1) for c in opened), *fixed, np.empty(0, np.int32)])
     size = own.size - sum(part.size for part in fixed)
     reached = sets.close(one.starts[: size + 1], one.members, one.first, own)
@@ -315,6 +321,15 @@ def _curved(
     ]
 
 
+def _going_on(sets: Sets, holds: Any, before: Dependent, after: Dependent) -> Dependent:
+    """Take a round's result where the loop goes on: of loops that were batched each for itself."""
+    if holds.all():
+        return after
+    shape = (*holds.shape, *(1,) * (len(after.shape) - holds.ndim))
+    which = np.broadcast_to(holds.reshape(shape), after.shape).astype(np.intp)
+    return chosen(sets, which, [before, after])
+
+
 def while_(interpreter: Interpreter, equation: Any, operands: list[Dependent]) -> list[Dependent]:
     """Follow a while loop as long as its condition is known, and take the closure of the rest."""
     params, sets = equation.params, interpreter.sets
@@ -322,15 +337,17 @@ def while_(interpreter: Interpreter, equation: Any, operands: list[Dependent]) -
     tests, constants = operands[:tested], operands[tested : tested + repeated]
     carry: Any = operands[tested + repeated :]
     body = Body(interpreter, params["body_jaxpr"], constants, len(carry))
-    begun = interpreter.steps
-    while interpreter.steps - begun <= MOST_STEPS:
+    while interpreter.steps <= MOST_STEPS:
         (holds,) = interpreter.run_closed(params["cond_jaxpr"], [*tests, *carry])
         value = known(sets, holds)
         if value is None:
             break
-        if not value:
+        if not value.any():
             return list(carry)
-        carry, _ = body.run(carry)
+        after, _ = body.run(carry)
+        carry = [_going_on(sets, value, *pair) for pair in zip(carry, after, strict=True)]
+    else:
+        interpreter.cut(None)
     interpreter.guesses += 1
     return [
         any_of(interpreter, pair) for pair in zip(carry, closure(body, carry, [])[0], strict=True)

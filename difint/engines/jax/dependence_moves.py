@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 
 def _reshape(params: Any, a: Any) -> Any:
-    return a.reshape(params["new_sizes"])
+    order = params["dimensions"]
+    return (a if order is None else a.transpose(order)).reshape(params["new_sizes"])
 
 
 def _squeeze(params: Any, a: Any) -> Any:
@@ -53,7 +54,8 @@ def _broadcast(params: Any, a: Any) -> Any:
     own = [1] * len(shape)
     for axis, place in enumerate(places):
         own[place] = a.shape[axis]
-    return np.broadcast_to(a.reshape(own), shape)
+    # They may come in any order, though jax.numpy never asks for another than this one.
+    return np.broadcast_to(a.transpose(np.argsort(places)).reshape(own), shape)
 
 
 def _concatenate(params: Any, *arrays: Any) -> Any:
@@ -134,6 +136,8 @@ def select(interpreter: Interpreter, which: Dependent, cases: list[Dependent]) -
     """Take entries from one of several arrays; from any of them where it is not known which."""
     sets = interpreter.sets
     if which.value is not None and (which.nodes is None or sets.local):
+        if which.value.size == 1:
+            return cases[int(which.value.reshape(-1)[0])]
         index = np.broadcast_to(which.value.astype(np.intp), cases[0].shape)
         return chosen(sets, index, cases)
     joined = any_of(interpreter, cases)
@@ -159,7 +163,8 @@ def any_of(interpreter: Interpreter, cases: Sequence[Dependent]) -> Dependent:
     same = np.ones(united.shape, bool)
     for one in cases:
         same &= np.asarray(one.value == first.value) & (one.full == 0)
-    return Dependent(np.where(same, 0, united.full).astype(np.int32), united.bends, first.value)
+    value = None if interpreter.sets.local and not same.all() else first.value
+    return Dependent(np.where(same, 0, united.full).astype(np.int32), united.bends, value)
 
 
 def _equal(a: Any, b: Any) -> bool:
@@ -221,7 +226,7 @@ def _dynamic_update_slice(
     touched[anywhere] = True
     united = elementwise(sets, "linear", [a, other], None)
     nodes = np.where(touched, np.maximum(united.full, UNKNOWN), a.full).astype(np.int32)
-    return Dependent(nodes, united.bends, a.value)
+    return Dependent(nodes, united.bends, None if sets.local else a.value)
 
 
 class _Windows(NamedTuple):
@@ -319,7 +324,7 @@ def _taken(sets: Any, a: Dependent, places: Any) -> Dependent:
         return taken
     nodes = np.where(outside, UNKNOWN, taken.full).astype(np.int32)
     bends = None if taken.bends is None else np.where(outside, 0, taken.bends).astype(np.int32)
-    return Dependent(nodes, bends, taken.value)
+    return Dependent(nodes, bends, None if sets.local else taken.value)
 
 
 def _scatter(
@@ -395,8 +400,11 @@ def _accumulated(
         return kept
     kind = "product" if how == "multiply" else "linear"
     united = elementwise(sets, kind, [a, other], None)  # type: ignore[arg-type]
-    untouched = Dependent(a.full, a.bends, a.value)
-    return chosen(sets, met.astype(np.intp), [untouched, united])
+    made = chosen(sets, met.astype(np.intp), [a, united])
+    if sets.local and a.value is not None and updates.value is not None:
+        value = _computed(how, a, updates, places).value
+        return Dependent(made.nodes, made.bends, value)
+    return made
 
 
 def _paired(sets: Any, nodes: Any, bends: Any) -> Any:

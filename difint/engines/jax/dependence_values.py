@@ -179,6 +179,11 @@ def evaluated(
 def _elementwise(
     kind: Kind, interpreter: Interpreter, equation: Any, operands: list[Dependent]
 ) -> Dependent:
+    if all(one.nodes is None for one in operands):
+        numpy = _VALUES.get(equation.primitive.name)
+        if numpy is not None:  # of counters of loops, again and again
+            made = numpy(*(one.value for one in operands))
+            return Dependent(None, None, np.asarray(made, equation.outvars[0].aval.dtype))
     compute = computing(interpreter, equation, operands)
     if not inexact(equation.outvars[0].aval) and kind in ("nonlinear", "quotient"):
         kind = "step"
@@ -346,12 +351,14 @@ def _window(kind: Kind, interpreter: Interpreter, equation: Any, operands: list[
     params, sets, (a,) = equation.params, interpreter.sets, operands[:1]
     size, steps = params["window_dimensions"], params["window_strides"]
     base, wide = params["base_dilation"], params["window_dilation"]
+    edges = params["padding"]
 
     def windows(array: Any) -> Any:
         opened = tuple((n - 1) * d + 1 if n else 0 for n, d in zip(array.shape, base, strict=True))
         padded = np.zeros(opened, array.dtype)
         padded[tuple(slice(None, None, d) for d in base)] = array
-        padded = np.pad(padded, params["padding"])
+        cut = (slice(max(-a, 0), n - max(-b, 0)) for n, (a, b) in zip(opened, edges, strict=True))
+        padded = np.pad(padded[tuple(cut)], np.maximum(edges, 0))
         spans = tuple((n - 1) * d + 1 for n, d in zip(size, wide, strict=True))
         view = np.lib.stride_tricks.sliding_window_view(padded, spans)
         strided = tuple(slice(None, None, s) for s in steps)
@@ -447,8 +454,8 @@ def _no_derivative(
     return evaluated(interpreter, equation, [as_steps(one) for one in operands])
 
 
-def _last_axis(equation: Any) -> Sequence[int]:
-    return [-1]
+def _ranked_axis(equation: Any) -> Sequence[int]:
+    return [equation.params.get("axis", -1)]
 
 
 def _approximate_axis(equation: Any) -> Sequence[int]:
@@ -499,17 +506,15 @@ RULES: dict[str, Callable[..., Any]] = {
     "reduce_window_max": partial(_window, "linear"),
     "reduce_window_min": partial(_window, "linear"),
     "fft": partial(_by_axes, _fft_axes, "linear"),
-    "top_k": partial(_by_axes, _last_axis, "linear"),
+    "top_k": partial(_by_axes, _ranked_axis, "linear"),
     "approx_top_k": partial(_by_axes, _approximate_axis, "linear"),
     **dict.fromkeys(
         ("cholesky", "eig", "eigh", "hessenberg", "householder_product", "lu", "qr", "geqrf"),
         _per_matrix,
     ),
     **dict.fromkeys(
-        ("schur", "svd", "triangular_solve", "tridiagonal", "tridiagonal_solve", "geqp3", "ormqr"),
+        ("schur", "svd", "tridiagonal", "geqp3", "ormqr", "cholesky_update", "symmetric_product"),
         _per_matrix,
     ),
-    **dict.fromkeys(
-        ("cholesky_update", "symmetric_product", "lu_pivots_to_permutation"), _per_matrix
-    ),
+    "lu_pivots_to_permutation": _per_matrix,
 }

@@ -156,7 +156,11 @@ def _unless_zero(emitter: Emitter, made: Operand, factors: list[Operand]) -> Ope
     zero, *rest = map(emitter.known_zero, factors)
     for one in rest:
         zero = emitter.builder.or_(zero, one)
-    return emitter.either(zero, made._replace(node=i64(0), bend=i64(0)), made)
+    # Zero times what is infinite here is zero elsewhere: that is not known.
+    builder, zeros = emitter.builder, ir.Constant(made.value.type, 0.0)
+    strange = builder.fcmp_unordered("!=", builder.fsub(made.value, made.value), zeros)
+    nothing = builder.zext(strange, made.node.type)
+    return emitter.either(zero, made._replace(node=nothing, bend=i64(0)), made)
 
 
 def _bend(emitter: Emitter, name: str, home: Any, node: Any, operands: list[Operand]) -> Any:
