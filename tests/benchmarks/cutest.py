@@ -1,8 +1,9 @@
 """Patterns of the CUTEst problems in JAX against asdex: ``python -m tests.benchmarks.cutest``.
 
 Of free and bounded problems the Hessian of the objective, of all others the Jacobian of the
-constraints; with ``--lagrangians`` the Hessians of these, weighted, and of their objectives. Each pattern is held against the
-entries that are not zero at any of some points. ``pip install asdex sif2jax`` brings what is needed.
+constraints; with ``--lagrangians`` the Hessians of the latter's Lagrangians. Each pattern is held
+against the entries that are not zero at any of some points. ``pip install asdex sif2jax`` brings
+what is needed.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ def found(finder: Callable[[Any], Any], case: Any) -> dict[str, Any]:
         start = time.perf_counter()
         matrix = finder(case)
         seconds = time.perf_counter() - start
-    said = [str(one.message) for one in caught if one.category is UserWarning]
+    said = [f"{one.category.__name__}: {one.message}" for one in caught]
     return {"entries": entries(matrix), "ms": round(1e3 * seconds, 2), "said": " / ".join(said)}
 
 
@@ -108,9 +109,12 @@ def warm_up() -> None:
 
     from tests.engines.cutest_problems import Case
 
-    for what in ("objective", "constraints"):
-        sums = {"objective": jnp.sum, "constraints": jnp.cumsum}[what]
-        case = Case("", what, lambda x, s=sums: s(x[1:] * x[:-1] @ jnp.ones((2, 2))), np.ones(3))
+    def products(x: Any) -> Any:
+        square = jnp.outer(x, x)
+        return (square @ square @ jnp.tri(3)).ravel()
+
+    for what, f in (("objective", lambda x: products(x).sum()), ("constraints", products)):
+        case = Case("", what, f, np.ones(3))
         in_difint(case)
         in_asdex(case)
 
@@ -217,12 +221,14 @@ def is_exact(answer: dict[str, Any]) -> bool:
 def is_notable(line: dict[str, Any]) -> bool:
     """Tell whether a line is one to look at: not exact, or slow, or of no known truth."""
     ours = line["difint"]
-    return not is_exact(ours) or bool(ours.get("said")) or ours.get("ms", 0) > SLOW or "lost" in line
+    slow = ours.get("ms", 0.0) > SLOW
+    return not is_exact(ours) or bool(ours.get("said")) or slow or "lost" in line
 
 
 def shown(line: dict[str, Any]) -> str:
-    cells = [f"{line['name']:<12}{line['what'] or '':<12}{line.get('m') or '':>6}{line['n'] or '':>5}"]
-    cells.append(f"{'?' if line['nnz'] is None else line['nnz']:>8}")
+    what, sizes = line["what"] or "", (line.get("m") or "", line["n"] or "")
+    nonzero = "?" if line["nnz"] is None else line["nnz"]
+    cells = [f"{line['name']:<12}{what:<12}{sizes[0]:>6}{sizes[1]:>5}{nonzero:>8}"]
     for finder in FINDERS:
         one = line[finder]
         if "raised" in one:

@@ -303,7 +303,7 @@ WIDE = frozenset(
     chol eigh svd median topk quantile argmax odeint cg sort argsort max whileunk scancum
     switch inv perm sorted_gradient topkcols
     """.split()
-)
+) | {"where multiplied"}
 
 # Second derivatives that are wider: of results of loops of unknown length, of what is linear in
 # its real and imaginary part, of rules whose derivative has none.

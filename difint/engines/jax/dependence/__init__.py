@@ -17,17 +17,24 @@ from difint.dependence.arrays import Dependent, constant, known, mixed, unknown
 from difint.dependence.sets import Rows, Sets, everything
 from difint.dependence.telling import warn
 from difint.engine import Occasion
-from difint.engines.jax import dependence_control as control
-from difint.engines.jax import dependence_linear as linear
-from difint.engines.jax import dependence_moves as moves
-from difint.engines.jax import dependence_values as values
+from difint.engines.jax.dependence import (
+    control,
+    linear,
+    moves,
+    places,
+    products,
+    reductions,
+    values,
+)
 from difint.engines.jax.lowering import TracedFunction, scoped
 from difint.problem import Problem
 
 Rule = Callable[..., Any]
 """``(interpreter, equation, operands) -> result``, or a list of results."""
 
-RULES: dict[str, Rule] = {**values.RULES, **moves.RULES, **control.RULES, **linear.RULES}
+_TABLES = (values, reductions, products, moves, places, linear, control)
+
+RULES: dict[str, Rule] = {name: rule for one in _TABLES for name, rule in one.RULES.items()}
 
 
 def dependence(
@@ -185,7 +192,7 @@ class Interpreter:
 
     def cut(self, rounds: int | None) -> None:
         """Note that a loop is not followed to its end."""
-        self._strange.append("a loop" if rounds is None else f"a loop of {rounds} rounds")
+        self._strange.append("a while loop" if rounds is None else f"a loop of {rounds} rounds")
 
     def strange(self, equation: Any, operands: list[Dependent]) -> Sequence[Dependent]:
         """Apply a primitive that no table knows: what it is made of, or everything to everything.
@@ -212,8 +219,8 @@ class Interpreter:
         if self._strange:
             names = ", ".join(dict.fromkeys(self._strange))
             text = (
-                f"{operator}: no rule tells which entries of the result depend on which for {names}"
-                ": all are taken to depend on all. The pattern is sound, but may be wider than it "
-                "needs to be; if you know it, pass KnownSparsityDetector(pattern)."
+                f"{operator}: which entries depend on which is not followed (to its end) through "
+                f"{names}: all are taken to depend on all. The pattern is sound, but may be wider "
+                "than it needs to be; if you know it, pass KnownSparsityDetector(pattern)."
             )
             warn(text)

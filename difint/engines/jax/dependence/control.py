@@ -11,9 +11,9 @@ import numpy as np
 
 from difint.dependence.arrays import Dependent, as_steps, mixed, unknown
 from difint.dependence.sets import UNKNOWN, Sets
-from difint.engines.jax import dependence_loops as loops
-from difint.engines.jax.dependence_moves import any_of
-from difint.engines.jax.dependence_values import inexact
+from difint.engines.jax.dependence import loops as loops
+from difint.engines.jax.dependence.moves import any_of
+from difint.engines.jax.dependence.values import inexact
 
 if TYPE_CHECKING:
     from difint.engines.jax.dependence import Interpreter

@@ -17,7 +17,7 @@ import numpy as np
 
 from difint.dependence.arrays import Dependent, chosen, known, mixed, moved
 from difint.dependence.sets import KNOWN, UNKNOWN, Sets
-from difint.engines.jax.dependence_moves import any_of
+from difint.engines.jax.dependence.moves import any_of
 
 if TYPE_CHECKING:
     from difint.engines.jax.dependence import Interpreter

@@ -16,7 +16,7 @@ from difint.dependence.arrays import (
     reduced,
     spread,
 )
-from difint.engines.jax.dependence_values import evaluated
+from difint.engines.jax.dependence.values import evaluated
 
 if TYPE_CHECKING:
     from difint.engines.jax.dependence import Interpreter
