@@ -256,7 +256,8 @@ def test_the_message_of_a_branch():
     with pytest.raises(SparsityError) as caught:
         found(branching, X)
     lines = str(caught.value).splitlines()
-    assert lines[0] == "jacobian: f branches on values of x or of a context, so its pattern depends on them"
+    what = "f branches on values of x or of a context, so its pattern depends on them"
+    assert lines[0] == f"jacobian: {what}"
     assert "return x * 2 if x[0] > 0 else x[::-1]  (line" in lines[2]
     assert "of test_host.py, in branching)" in lines[2]
 

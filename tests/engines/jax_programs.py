@@ -37,6 +37,18 @@ def long_scan(a: Any, b: Any) -> Any:
     return lax.scan(lambda c, t: (0.5 * jnp.roll(c, 1) + t, c[0]), a, jnp.tile(b, (11, 1)))[0]
 
 
+def scan_in_scan(a: Any, b: Any) -> Any:
+    """Repeat what is repeated, more often than is followed round by round."""
+
+    def inner(c: Any, _: None) -> Any:
+        return 0.5 * jnp.roll(c, 1), c[1]
+
+    def outer(c: Any, t: Any) -> Any:
+        return lax.scan(inner, c, None, length=9)[0] + t, c[2]
+
+    return lax.scan(outer, a, jnp.tile(b, (10, 1)), reverse=True)[0]
+
+
 STEPS: dict[str, Callable[[Any, Any, int], Any]] = {
     "add": lambda a, b, k: a + b,
     "subtract": lambda a, b, k: a - b,
@@ -67,6 +79,7 @@ STEPS: dict[str, Callable[[Any, Any, int], Any]] = {
     "exponential": lambda a, b, k: own_exp(jnp.clip(a, -2, 2)),
     "counted": lambda a, b, k: counted(a, k),
     "until": lambda a, b, k: until(a, b),
+    "scan in scan": lambda a, b, k: scan_in_scan(a, b),
     "scan": lambda a, b, k: long_scan(a, b),
 }
 
