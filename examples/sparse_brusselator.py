@@ -1,8 +1,8 @@
 """Integrate a reaction with diffusion in two dimensions, its sparse Jacobian from a plan.
 
 The Brusselator: two species on 32 x 32 cells, 2048 equations. Of the Jacobian's four million
-entries all but six a row are zero; which, is found by tracing the loops. Columns that share no row are
-differentiated together, so that a few passes fill the matrix instead of 2048. E. Hairer and
+entries all but six a row are zero; which, is found by tracing the loops. Columns that share no row
+are differentiated together, so that a few passes fill the matrix instead of 2048. E. Hairer and
 G. Wanner, Solving Ordinary Differential Equations II, 2nd ed., Springer (1996), section IV.10.
 """
 
