@@ -135,6 +135,8 @@ class Arrays:
             or of the Hessian of a scalar function if ``curved``, found by tracing index sets
             through the function; valid near the example alone if ``local``. ``None`` for
             libraries that have no such tracer.
+        holds_integers: ``dependence`` takes the integers and truth values in contexts as they are:
+            a pattern holds for these.
         take: ``(rows, flat) -> vector`` of the entries at these places of a matrix in C order, in
             the compiled code that has fixed seeds.
         chunk: how many seeds are held at once; ``None`` for all.
@@ -172,6 +174,7 @@ class Arrays:
     fixed_seeds: int = 0
     take: Callable[[Any, Any], Any] | None = None
     dependence: Callable[..., Rows] | None = None
+    holds_integers: bool = False
     chunk: int | None = None
 
 

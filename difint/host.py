@@ -124,5 +124,6 @@ NUMPY_ARRAYS = Arrays(
     watch=_watch,
     write=_write,
     dependence=_dependence,
+    holds_integers=True,
     chunk=_CHUNK,
 )

@@ -34,6 +34,16 @@ class SparsityDetector(abc.ABC):
 
     __slots__ = ()
 
+    @property
+    def is_local(self) -> bool:
+        """Whether patterns hold near the example alone."""
+        return False
+
+    @property
+    def traces(self) -> bool:
+        """Whether patterns come from tracing ``f``, with the contexts of the example."""
+        return False
+
     @abc.abstractmethod
     def jacobian(self, engine: Engine, problem: Problem, occasion: Occasion) -> Pattern:
         """Find the pattern of the Jacobian, of shape ``(y.size, x.size)``.
@@ -75,6 +85,16 @@ class TracerSparsityDetector(SparsityDetector):
 
     def __post_init__(self) -> None:
         check_choice("TracerSparsityDetector", "local", self.local, (True, False))
+
+    @property
+    def is_local(self) -> bool:
+        """Whether values at the example are followed."""
+        return self.local
+
+    @property
+    def traces(self) -> bool:
+        """Whether patterns come from tracing ``f``: they do."""
+        return True
 
     def jacobian(self, engine: Engine, problem: Problem, occasion: Occasion) -> Pattern:
         """Trace ``f`` with the gradient of each number."""
@@ -203,6 +223,11 @@ class DenseSparsityDetector(SparsityDetector):
     def __post_init__(self) -> None:
         check_choice("DenseSparsityDetector", "method", self.method, ("jacobian", "nan"))
         check_size("DenseSparsityDetector", self.samples, "three", name="samples")
+
+    @property
+    def is_local(self) -> bool:
+        """Whether patterns hold near the example alone: they do."""
+        return True
 
     def jacobian(self, engine: Engine, problem: Problem, occasion: Occasion) -> Pattern:
         """Look at the Jacobian, or at ``f``."""

@@ -19,6 +19,7 @@ from difint.sparse.choosing import Choice
 from difint.sparse.decompression import Program, program_of, substitute
 from difint.sparse.detection import check_concrete
 from difint.sparse.evaluation import Direction, Passes
+from difint.sparse.holding import holding
 from difint.sparse.matrices import Layout, layout_of
 from difint.sparse.pattern import Pattern
 from difint.sparse.sparsity import PlanSparsity
@@ -59,6 +60,7 @@ def _jacobian(
     check_concrete(problem, arrays, occasion)
     pattern = backend.sparsity_detector.jacobian(dense, problem, occasion)
     choice = choosing.for_jacobian(dense, pattern, backend.coloring_algorithm)
+    choice = _told(backend, choice)
     matrix = _matrix(backend, "jacobian", pattern, choice, problem.y_form, problem.y)
     directions = partial(_first_order, dense, problem, choice)
     return _prepared(backend, dense, problem, occasion, matrix, directions)
@@ -70,10 +72,17 @@ def _hessian(
     """Prepare a sparse Hessian."""
     check_concrete(problem, arrays, occasion)
     pattern = backend.sparsity_detector.hessian(dense, problem, occasion)
-    choice = choosing.for_hessian(pattern, backend.coloring_algorithm)
+    choice = _told(backend, choosing.for_hessian(pattern, backend.coloring_algorithm))
     matrix = _matrix(backend, "hessian", pattern, choice, problem.x_form, problem.x)
     directions = partial(_second_order, dense, problem, choice)
     return _prepared(backend, dense, problem, occasion, matrix, directions)
+
+
+def _told(backend: AutoSparse, choice: Choice) -> Choice:
+    """Say beside the colors that the pattern holds near the example alone."""
+    if not backend.sparsity_detector.is_local:
+        return choice
+    return replace(choice, reason=f"{choice.reason}; pattern local to the example")
 
 
 def _numpy_dtype(form: Form) -> Any:
@@ -158,6 +167,8 @@ def _prepared(
         made.sparsity.verify(occasion.args, 1, 0)
     else:
         made.kernel(*occasion.args)  # what is compiled when it is first run is compiled now
+    if dense.arrays.holds_integers and backend.sparsity_detector.traces:
+        return holding(made, dense.arrays, problem, occasion)
     return made
 
 

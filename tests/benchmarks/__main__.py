@@ -1,7 +1,8 @@
 """Compare plans with their rivals: ``python -m tests.benchmarks [numba | jax | torch | ...]``.
 
 Every line is a ratio of medians from one run, with the bound that it has to keep. Exits with 1
-if one is not kept. ``coloring``, ``chained_rosenbrock`` and ``scaling`` beside it run on their own.
+if one is not kept. ``coloring``, ``detection``, ``cutest``, ``chained_rosenbrock`` and ``scaling`` beside it
+run on their own.
 """
 
 from __future__ import annotations
@@ -239,23 +240,12 @@ def sparse_lines() -> Iterator[Line]:
     yield from sparse.jax_lines()
 
 
-def detection_lines() -> Iterator[Line]:
-    """Compare the detection of patterns with a rival that nothing else needs."""
-    try:
-        from tests.benchmarks import detection
-    except ModuleNotFoundError as error:
-        print(f"detection: NOT RUN, for {error.name} is not installed: pip install asdex")
-        return
-    yield from detection.detection_lines()
-
-
 GROUPS: dict[str, tuple[Callable[[], Iterator[Line]], ...]] = {
     "numba": (numba_lines, kinetics_lines),
     "jax": (jacobian_lines, gradient_lines),
     "differences": (finite_difference_lines,),
     "torch": (torch_lines,),
     "sparse": (sparse_lines,),
-    "detection": (detection_lines,),
 }
 
 

@@ -10,6 +10,7 @@ from difint.contexts import Constant
 from difint.dependence.host.calls import Converter
 from difint.dependence.host.functions import apply_function
 from difint.dependence.host.methods import attribute
+from difint.dependence.host.places import line_of
 from difint.dependence.host.reductions import apply_ufunc
 from difint.dependence.host.traced import Branch, Escape, Origin, Trace, Traced
 from difint.dependence.sets import UNKNOWN, Rows, Sets, everything
@@ -152,7 +153,8 @@ def _warn_dense(problem: Problem, failure: Exception) -> None:
         what, got = "f computes with something that is not NumPy's", str(failure)
     else:
         what = "f could not be traced"
-        got = f"{type(failure).__name__}: {failure}"
+        line = line_of(failure)
+        got = f"{type(failure).__name__}: {failure}" + (f"\n            {line}" if line else "")
     text = message(
         problem.source.operator, f"{what}: the pattern is dense", got=got, remedy=_REMEDY
     )

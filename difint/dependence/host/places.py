@@ -34,6 +34,19 @@ def place() -> str:
     return "code that is not Python"
 
 
+def line_of(error: BaseException) -> str:
+    """Describe the innermost line of the user's own functions that an error came through."""
+    found, step = "", error.__traceback__
+    while step is not None:
+        frame, number = step.tb_frame, step.tb_lineno
+        if isinstance(frame.f_globals, Scope) and not _module(frame).startswith("numpy"):
+            path = frame.f_code.co_filename
+            line = linecache.getline(path, number, frame.f_globals).strip()
+            found = f"{line}  (line {number} of {Path(path).name}, in {frame.f_code.co_name})"
+        step = step.tb_next
+    return found
+
+
 def asks_for_objects() -> bool:
     """Tell whether a sparse matrix asks what stands beside it in a product.
 

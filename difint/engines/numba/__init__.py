@@ -70,6 +70,7 @@ def engine(backend: AutoNumba) -> Engine:
         lower=partial(lower, backend),
         watch=watch,
         dependence=_dependence,
+        holds_integers=True,
     )
     plain = [name for name, recipe in RECIPES.items() if recipe.tangent is None]
     return Engine(
