@@ -137,7 +137,7 @@ def elementwise(
     nodes = _united(sets, shape, [one.nodes for one in operands])
     bends = _united(sets, shape, [one.bends for one in operands]) if sets.curved else None
     if sets.curved and kind != "linear":
-        bends = _joined(sets, bends, _bent(sets, kind, nodes, operands))
+        bends = joined(sets, bends, _bent(sets, kind, nodes, operands))
     zero = _where_zero(kind, operands)
     if zero is not None:
         zero = np.broadcast_to(zero, shape)
@@ -187,7 +187,8 @@ def _united(sets: Sets, shape: tuple[int, ...], arrays: Sequence[Any]) -> Any:
     return np.broadcast_to(united, shape).copy()
 
 
-def _joined(sets: Sets, a: Any, b: Any) -> Any:
+def joined(sets: Sets, a: Any, b: Any) -> Any:
+    """Unite two arrays of nodes, each of which may be missing."""
     if a is None or b is None:
         return b if a is None else a
     return sets.unite(a, b)
@@ -200,7 +201,7 @@ def _bent(sets: Sets, kind: Kind, nodes: Any, operands: Sequence[Dependent]) -> 
     a, b = (one.nodes for one in operands)
     bends = None if a is None or b is None else sets.pair(a, b)
     if kind == "quotient" and b is not None:
-        bends = _joined(sets, bends, sets.pair(b, b))
+        bends = joined(sets, bends, sets.pair(b, b))
     return bends
 
 
@@ -271,9 +272,9 @@ def reduced(
         return settled(sets, np.minimum(nodes, UNKNOWN), None, compute)
     bends = None if a.bends is None else sets.unite_axis(_last(a.bends, axes))
     if sets.curved and kind == "product":
-        bends = _joined(sets, bends, sets.unite_axis(_factors(sets, _last(a.full, axes))))
+        bends = joined(sets, bends, sets.unite_axis(_factors(sets, _last(a.full, axes))))
     elif sets.curved and kind != "linear":
-        bends = _joined(sets, bends, sets.pair(nodes, nodes))
+        bends = joined(sets, bends, sets.pair(nodes, nodes))
     return settled(sets, nodes, bends, compute)
 
 
@@ -342,9 +343,9 @@ def accumulated(
     bends = None if a.bends is None else along(a.bends)
     if sets.curved and kind == "product":
         factors = along(a.full, lambda rows: _factors_along(sets, rows, turned))
-        bends = _joined(sets, bends, factors)
+        bends = joined(sets, bends, factors)
     elif sets.curved and kind != "linear":
-        bends = _joined(sets, bends, sets.pair(nodes, nodes))
+        bends = joined(sets, bends, sets.pair(nodes, nodes))
     return settled(sets, nodes, bends, compute)
 
 
@@ -368,73 +369,6 @@ def spread(sets: Sets, kind: Kind, a: Dependent, axes: Sequence[int]) -> Depende
 
     nodes = np.maximum(wide(whole.full), UNKNOWN)
     return Dependent(nodes, None if whole.bends is None else wide(whole.bends))
-
-
-_MOST_PAIRS = 20_000_000
-"""How many products of a contraction are paired one by one; more are paired as blocks."""
-
-
-def contracted(
-    sets: Sets, a: Dependent, b: Dependent, compute: Callable[[], Any] | None
-) -> Dependent:
-    """Multiply stacks of matrices, ``(..., m, k)`` by ``(..., k, n)``, of equal leading axes."""
-    lead, rows, columns = a.shape[:-2], a.shape[-2], b.shape[-1]
-    if a.nodes is None and b.nodes is None:
-        return settled(sets, None, None, compute, (*lead, rows, columns))
-    nodes = _products(sets, a.full, b.full, a.zeros, b.zeros)
-    bends = None
-    if sets.curved:
-        turned = [None if one.bends is None else one.bends for one in (a, b)]
-        if any(one is not None for one in turned):
-            one, other = (np.zeros_like(w.full) if w.bends is None else w.bends for w in (a, b))
-            bends = _products(sets, one, other, a.zeros, b.zeros)
-        if a.depends and b.depends:
-            bends = _joined(sets, bends, _paired(sets, a.full, b.full))
-    if compute is None and not sets.local and not nodes.all():
-        compute = _product_of_known(a, b)
-    shape = (*lead, rows, columns)
-    bends = None if bends is None else bends.reshape(shape)
-    return settled(sets, nodes.reshape(shape), bends, compute)
-
-
-def _product_of_known(a: Dependent, b: Dependent) -> Callable[[], Any] | None:
-    """Get what multiplies what is known of two matrices: elsewhere one factor is zero."""
-    if a.value is None or b.value is None:
-        return None
-    one, other = (np.where(side.full == KNOWN, side.value, 0) for side in (a, b))
-    return lambda: one @ other
-
-
-def _stacked(array: Any) -> Any:
-    return (
-        array.reshape(-1, *array.shape[-2:])
-        if array.size
-        else array.reshape(prod(array.shape[:-2]), *array.shape[-2:])
-    )
-
-
-def _products(sets: Sets, a: Any, b: Any, lacks: Any, misses: Any) -> Any:
-    """Unite what a product of matrices sums, without what is zero."""
-    if lacks is None and misses is None:
-        one, other = sets.unite_axis(a), sets.unite_axis(np.swapaxes(b, -1, -2))
-        return sets.unite(one[..., :, None], other[..., None, :])
-    lacks = np.zeros(a.shape, bool) if lacks is None else lacks
-    misses = np.zeros(b.shape, bool) if misses is None else misses
-    stacks = zip(*map(_stacked, (a, b, lacks, misses)), strict=True)
-    made = [sets.contract(*map(np.ascontiguousarray, one)) for one in stacks]
-    empty = np.zeros((0, a.shape[-2], b.shape[-1]), np.int32)
-    return (np.stack(made) if made else empty).reshape(*a.shape[:-1], b.shape[-1])
-
-
-def _paired(sets: Sets, a: Any, b: Any) -> Any:
-    """Pair what a product of matrices multiplies."""
-    if a.size * b.shape[-1] > _MOST_PAIRS:
-        one, other = sets.unite_axis(a), sets.unite_axis(np.swapaxes(b, -1, -2))
-        return sets.pair(one[..., :, None], other[..., None, :])
-    stacks = zip(_stacked(a), _stacked(b), strict=True)
-    made = [sets.contract_pairs(*one) for one in stacks]
-    empty = np.zeros((0, a.shape[-2], b.shape[-1]), np.int32)
-    return (np.stack(made) if made else empty).reshape(*a.shape[:-1], b.shape[-1])
 
 
 def mixed(

@@ -9,7 +9,8 @@ from typing import Any, final
 
 import numpy as np
 
-from difint.dependence.arrays import Dependent, contracted, reduced, settled, unknown
+from difint.dependence.arrays import Dependent, reduced, settled, unknown
+from difint.dependence.contractions import contracted
 from difint.dependence.sets import UNKNOWN, Sets
 
 _MOST_PRODUCTS = 20_000_000

@@ -5,9 +5,12 @@ import types
 import warnings
 from typing import NamedTuple
 
+import jax.numpy as jnp
+import numba
 import numpy as np
 import pytest
 import scipy.special
+import torch
 
 import difint as di
 from difint.cli import brusselator
@@ -191,7 +194,6 @@ def parts_written(x):
 
 
 def test_functions_of_numba_are_read_as_python():
-    numba = pytest.importorskip("numba")
 
     @numba.njit
     def inner(x, i):
@@ -332,7 +334,6 @@ def test_errors_of_f_pass_through():
 
 
 def test_functions_of_other_libraries():
-    jnp, torch = pytest.importorskip("jax.numpy"), pytest.importorskip("torch")
     for make, function in ((jnp.asarray, jnp.sin), (torch.tensor, torch.sin)):
         with pytest.warns(UserWarning, match="f could not be traced: the pattern is dense"):
             assert found(function, make(X.astype(np.float32))).all()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from math import prod
 from typing import Any
 
@@ -60,7 +61,7 @@ def _moved(a: Traced, names: str, kept: str) -> Traced:
             i = names.index(label)
             j = names.index(label, i + 1)
             names = names[:i] + names[i + 1 : j] + names[j + 1 :] + label
-            a = a.like(lambda array, i=i, j=j: np.diagonal(array, 0, i, j))  # type: ignore[misc]
+            a = a.like(partial(np.diagonal, axis1=i, axis2=j))
     order = [names.index(label) for label in kept]
     return a.like(lambda array: array.transpose(order))
 

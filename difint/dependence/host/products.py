@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from difint.dependence.arrays import Dependent, contracted
+from difint.dependence.arrays import Dependent
+from difint.dependence.contractions import contracted
 from difint.dependence.host.traced import Trace, Traced
 from difint.dependence.sets import KNOWN, UNKNOWN
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -64,44 +65,45 @@ def _shapes(atoms: Sequence[Any]) -> list[Any]:
     return [jax.ShapeDtypeStruct(atom.aval.shape, atom.aval.dtype) for atom in atoms]
 
 
-def _with_floats(equation: Any, places: list[int], floats: Any, others: Any) -> Any:
-    """Put operands that have derivatives beside those that have none."""
-    operands, rest = dict(zip(places, floats, strict=True)), iter(others)
-    return [operands[i] if i in operands else next(rest) for i in range(len(equation.invars))]
+def _sides(operands: Sequence[Any], places: list[int]) -> tuple[list[Any], list[Any]]:
+    """Part what is differentiated by from the other operands."""
+    others = [one for i, one in enumerate(operands) if i not in places]
+    return [operands[i] for i in places], others
+
+
+def _of_floats(equation: Any, places: list[int]) -> Callable[..., Any]:
+    """Make ``(others, *floats) -> results that have derivatives`` of one equation."""
+    call, count = _bound(equation), len(equation.invars)
+    kept = [i for i, atom in enumerate(equation.outvars) if inexact(atom.aval)]
+
+    def function(others: Any, *floats: Any) -> Any:
+        operands, rest = dict(zip(places, floats, strict=True)), iter(others)
+        results = call(*(operands[i] if i in operands else next(rest) for i in range(count)))
+        return [results[i] for i in kept]
+
+    return function
 
 
 def _pushed(equation: Any, places: list[int]) -> Any:
     """Trace the rule that pushes tangents of the operands that have derivatives forward."""
-    call, shapes = _bound(equation), _shapes(equation.invars)
-    floats = [shapes[i] for i in places]
-    others = [shape for i, shape in enumerate(shapes) if i not in places]
-    kept = [i for i, atom in enumerate(equation.outvars) if inexact(atom.aval)]
+    floats, others = _sides(_shapes(equation.invars), places)
+    function = _of_floats(equation, places)
 
     def pushed(floats: Any, others: Any, tangents: Any) -> Any:
-        def f(*floats: Any) -> Any:
-            results = call(*_with_floats(equation, places, floats, others))
-            return [results[i] for i in kept]
-
-        return jax.jvp(f, tuple(floats), tuple(tangents))[1]
+        return jax.jvp(partial(function, others), tuple(floats), tuple(tangents))[1]
 
     return jax.make_jaxpr(pushed)(floats, others, floats)
 
 
 def _pulled(equation: Any, places: list[int]) -> Any:
     """Trace the rule that pulls cotangents of the results that have derivatives back."""
-    call, shapes = _bound(equation), _shapes(equation.invars)
-    floats = [shapes[i] for i in places]
-    others = [shape for i, shape in enumerate(shapes) if i not in places]
-    kept = [i for i, atom in enumerate(equation.outvars) if inexact(atom.aval)]
+    floats, others = _sides(_shapes(equation.invars), places)
+    function = _of_floats(equation, places)
 
     def pulled(floats: Any, others: Any, cotangents: Any) -> Any:
-        def f(*floats: Any) -> Any:
-            results = call(*_with_floats(equation, places, floats, others))
-            return [results[i] for i in kept]
+        return jax.vjp(partial(function, others), *floats)[1](list(cotangents))
 
-        return jax.vjp(f, *floats)[1](list(cotangents))
-
-    cotangents = [_shapes(equation.outvars)[i] for i in kept]
+    cotangents = _shapes([atom for atom in equation.outvars if inexact(atom.aval)])
     return jax.make_jaxpr(pulled)(floats, others, cotangents)
 
 
@@ -177,8 +179,7 @@ def _primals(
     """Make the operands of a rule: where no second derivatives are asked for, constants."""
     second = interpreter.sets.curved and not _is_nested(interpreter)
     flat = [Dependent(a.nodes, None, a.value) if second else as_steps(a) for a in operands]
-    others = [one for i, one in enumerate(flat) if i not in places]
-    return [flat[i] for i in places], others
+    return _sides(flat, places)
 
 
 def _nested(interpreter: Interpreter, a: Dependent) -> Dependent:

@@ -11,6 +11,7 @@ from jax.lax import GatherDimensionNumbers, GatherScatterMode
 
 from difint.dependence.arrays import (
     Dependent,
+    Kind,
     chosen,
     elementwise,
     mixed,
@@ -193,8 +194,8 @@ def _accumulated(
     if how == "set":
         kept = chosen(sets, met.astype(np.intp), [a, other])
         return kept
-    kind = "product" if how == "multiply" else "linear"
-    united = elementwise(sets, kind, [a, other], None)  # type: ignore[arg-type]
+    kind: Kind = "product" if how == "multiply" else "linear"
+    united = elementwise(sets, kind, [a, other], None)
     made = chosen(sets, met.astype(np.intp), [a, united])
     if sets.local and a.value is not None and updates.value is not None:
         value = _computed(how, a, updates, places).value
@@ -211,8 +212,8 @@ def _scattered_anywhere(
     interpreter: Interpreter, how: str, a: Dependent, updates: Dependent
 ) -> Dependent:
     whole = mixed(interpreter.sets, [updates], a.shape, linear=how != "multiply")
-    kind = "product" if how == "multiply" else "linear"
-    united = elementwise(interpreter.sets, kind, [a, whole], None)  # type: ignore[arg-type]
+    kind: Kind = "product" if how == "multiply" else "linear"
+    united = elementwise(interpreter.sets, kind, [a, whole], None)
     return Dependent(np.maximum(united.full, UNKNOWN), united.bends)
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from difint.dependence.arrays import Dependent, contracted, known, mixed, moved, values_of
+from difint.dependence.arrays import Dependent, known, mixed, moved, values_of
+from difint.dependence.contractions import contracted
 from difint.dependence.convolution import Windows, convolved
 
 if TYPE_CHECKING:

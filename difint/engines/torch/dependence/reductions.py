@@ -8,14 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from difint.dependence.arrays import (
-    Dependent,
-    Kind,
-    accumulated,
-    contracted,
-    elementwise,
-    reduced,
-)
+from difint.dependence.arrays import Dependent, Kind, accumulated, elementwise, reduced
+from difint.dependence.contractions import contracted
 from difint.dependence.sets import UNKNOWN
 from difint.engines.torch.dependence.calls import Call, Rule, array_of
 
