@@ -64,7 +64,7 @@ def _gather(
     met, freed, top = 0, 0, 0
     part = node
     while True:
-        if part < floor or left[part] < 0:
+        if part < floor or left[part] < 0 or right[part] < 0:
             met = _mark(dense, touched, met, part >> 6, np.uint64(1) << np.uint64(part & 63))
         elif part == node or not shared[part]:
             if top + 1 >= stack.size:
@@ -118,7 +118,7 @@ def _compact(
 
 @compiled
 def evaluate(left: Any, right: Any, count: int, outputs: Any, floor: int) -> Any:
-    """Write down the sets of ``outputs``: their members are atoms, and nodes below ``floor``.
+    """Write down the sets of ``outputs``, of atoms, pairs, and nodes below ``floor``.
 
     Return where the words of each begin, how many there are, their numbers, and the words.
     """
@@ -131,7 +131,8 @@ def evaluate(left: Any, right: Any, count: int, outputs: Any, floor: int) -> Any
     stack, roots = np.empty(64, np.int32), np.empty(count, np.int32)
     filled = dead = known = 0
     for node in range(2, count):
-        inner = node >= floor and left[node] >= 0  # an atom is a member, wherever it stands
+        # Atoms and pairs are members, wherever they stand.
+        inner = node >= floor and left[node] >= 0 and right[node] >= 0
         if not (uses[node] >= _ASKED or (inner and shared[node])):
             continue
         met, freed, stack = _gather(
@@ -195,6 +196,20 @@ def count_members(starts: Any, sizes: Any, words: Any, masks: Any) -> int:
         for k in range(starts[i], starts[i] + sizes[i]):
             found += _population(masks[k])
     return found
+
+
+@compiled
+def are_alike(starts: Any, sizes: Any, words: Any, masks: Any) -> bool:
+    """Tell whether the first half of some sets are the same as the second half, one by one."""
+    half = starts.size // 2
+    for i in range(half):
+        if sizes[i] != sizes[i + half]:
+            return False
+        for k in range(sizes[i]):
+            one, other = starts[i] + k, starts[i + half] + k
+            if words[one] != words[other] or masks[one] != masks[other]:
+                return False
+    return True
 
 
 @compiled

@@ -175,7 +175,7 @@ class Sets:
         return out
 
     def members(self, outputs: Any, floor: int | None = None) -> Rows:
-        """List the members of sets: atoms, as entries of ``x`` are, and nodes below ``floor``."""
+        """List the members of sets: atoms (of ``x`` or others), pairs, nodes below ``floor``."""
         floor = FIRST + self.size if floor is None else floor
         words = self._evaluated(_flat(outputs), floor)
         _check_size(written.count_members(*words), np.size(outputs), self.size)
@@ -205,28 +205,17 @@ class Sets:
         _check_size(indptr[-1], self.size, self.size)
         return Rows(indptr, columns)
 
-    def same(self, a: Any, b: Any) -> Any:
-        """Tell of each entry of two arrays of nodes whether the sets are the same."""
-        a, b = _flat(a), _flat(b)
-        same = (a == b) | ((a < FIRST) & (b < FIRST))
-        open_ = np.flatnonzero(~same)
-        if open_.size:
-            indptr, members = self.members(np.concatenate([a[open_], b[open_]]))
-            for k, place in enumerate(open_):
-                one, other = (members[slice(*indptr[i : i + 2])] for i in (k, k + open_.size))
-                same[place] = np.array_equal(one, other)
-        return same
-
     def alike(self, a: Any, b: Any) -> bool:
         """Tell whether two vectors of nodes stand for the same sets, entry by entry."""
         if np.array_equal(a, b):
             return True
-        a, b = np.unique(np.stack([a, b]), axis=1) if a.size > 1 else np.stack([a, b])
-        indptr, members = self.members(np.concatenate([a, b]))
-        half = a.size
-        sizes, middle = np.diff(indptr), indptr[half]
-        same = np.array_equal(sizes[:half], sizes[half:])
-        return same and np.array_equal(members[:middle], members[middle:])
+        both = np.stack([a, b]).astype(np.int32)
+        words = self._evaluated(_flat(both), FIRST + self.size)
+        return bool(written.are_alike(*words))
+
+    def parts(self, pairs: Any) -> tuple[Any, Any]:
+        """Get the two nodes of each pair."""
+        return self._left[pairs], -1 - self._right[pairs]
 
     def step(self, starts: Any, members: Any, first: int, inner: Any) -> Any:
         """Unite the members of each run, with ``inner`` in the place of atoms from ``first`` on."""

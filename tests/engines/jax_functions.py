@@ -261,6 +261,15 @@ FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "linspace": lambda x: jnp.linspace(x[0], x[1], 5),
     "meshgrid": lambda x: jnp.meshgrid(x[:3], x[3:5])[0],
     "repeat": lambda x: jnp.repeat(x, 2),
+    "scan of products": lambda x: lax.scan(
+        lambda c, _: (c + 0.01 * jnp.roll(c, 1) * c, c[0]), x, None, length=12
+    )[0],
+    "scan of pairs": lambda x: lax.scan(
+        lambda c, t: (c + t[0] * t[1], c * t[1]), 0.0, (jnp.tile(x, 2)[1:], jnp.tile(x, 2)[:-1])
+    )[1],
+    "scan of rings": lambda x: lax.scan(
+        lambda c, _: (0.5 * c[::-1] * c, c), x, None, length=9, reverse=True
+    )[1],
     "turned often": turned_often,
     "spread often": spread_often,
     "turned by rule": turned_by_rule,

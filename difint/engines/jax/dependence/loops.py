@@ -11,13 +11,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from difint.dependence.arrays import Dependent, chosen, known, mixed, moved
 from difint.dependence.sets import KNOWN, UNKNOWN, Sets
 from difint.engines.jax.dependence.moves import any_of
+from difint.engines.jax.dependence.rounds import (
+    Body,
+    is_due,
+    is_uniform,
+    joined,
+    on_atoms,
+    opened,
+    repeated,
+    slice_of,
+    stacked,
+)
 
 if TYPE_CHECKING:
     from difint.engines.jax.dependence import Interpreter
@@ -27,30 +38,6 @@ SHORT = 8
 
 MOST_STEPS = 300_000
 """Equations that are interpreted, in all, before the closures of loops are taken."""
-
-_SETTLING = 3
-"""Rounds in which values that stay the same are found."""
-
-
-class Body(NamedTuple):
-    """What a loop repeats.
-
-    Attributes:
-        interpreter: runs it.
-        jaxpr: of ``(*constants, *carry, *slices) -> (*carry, *rows)``.
-        constants: what every round gets.
-        carried: how many arrays are.
-    """
-
-    interpreter: Interpreter
-    jaxpr: Any
-    constants: Sequence[Dependent]
-    carried: int
-
-    def run(self, carry: Sequence[Dependent], slices: Sequence[Dependent] = ()) -> Any:
-        """Run a round: get what is carried on, and its rows."""
-        out = self.interpreter.run_closed(self.jaxpr, [*self.constants, *carry, *slices])
-        return out[: self.carried], out[self.carried :]
 
 
 def scan(interpreter: Interpreter, equation: Any, operands: list[Dependent]) -> list[Dependent]:
@@ -67,15 +54,28 @@ def scan(interpreter: Interpreter, equation: Any, operands: list[Dependent]) -> 
             *carry,
             *(Dependent(np.zeros(a.shape, np.int32), None, np.zeros(a.shape)) for a in avals),
         ]
-    if length > SHORT and not interpreter.sets.curved and not interpreter.sets.local:
-        found = _repeated(body, carry, stacks, order)
+    if length > SHORT and not interpreter.sets.local:
+        found = _begun_and_repeated(body, carry, stacks, order)
         if found is not None:
             return found
     return _followed(body, carry, stacks, order)
 
 
-def _slice(sets: Sets, stack: Dependent, k: int) -> Dependent:
-    return moved(sets, lambda a: a[k], stack)
+def _begun_and_repeated(
+    body: Body, carry: Sequence[Dependent], stacks: Sequence[Dependent], order: range
+) -> list[Dependent] | None:
+    """Interpret the first round, which may begin with known zeros, and repeat the others."""
+    sets = body.interpreter.sets
+    after, row = body.run(carry, [slice_of(sets, stack, order[0]) for stack in stacks])
+    found = repeated(body, after, stacks, order[1:])
+    if found is None:
+        return None
+
+    def put_before(first: Any, rest: Any) -> Any:
+        return np.concatenate([first[None], rest][:: order.step])
+
+    rest = zip(row, found[body.carried :], strict=True)
+    return [*found[: body.carried], *(moved(sets, put_before, *pair) for pair in rest)]
 
 
 def _followed(
@@ -84,42 +84,21 @@ def _followed(
     """Interpret round by round, until nothing changes any more or it takes too long."""
     interpreter, sets = body.interpreter, body.interpreter.sets
     rows = list[Any]()
-    uniform = all(_is_uniform(stack) for stack in stacks)
+    uniform = all(is_uniform(stack) for stack in stacks)
     for done, k in enumerate(order):
         before = carry
-        carry, row = body.run(carry, [_slice(sets, stack, k) for stack in stacks])
+        carry, row = body.run(carry, [slice_of(sets, stack, k) for stack in stacks])
         rows.append(row)
-        if uniform and _is_due(done) and _is_stable(sets, before, carry):
+        if uniform and is_due(done) and _is_stable(sets, before, carry):
             break
         if interpreter.steps > MOST_STEPS and done + 1 < len(order):
-            rest = [_joined(interpreter, stack) for stack in stacks]
+            rest = [joined(interpreter, stack) for stack in stacks]
             carry, row = closure(body, carry, rest)
             interpreter.cut(len(order))
             rows.append(row)
             break
-    stack = partial(_stacked, order)
+    stack = partial(stacked, order)
     return [*carry, *(moved(sets, stack, *parts) for parts in zip(*rows, strict=True))]
-
-
-def _stacked(order: range, *rows: Any) -> Any:
-    """Stack the rows of a loop, in whose remaining rounds the last one comes again and again."""
-    made, missing = np.stack(rows), len(order) - len(rows)
-    if missing:
-        made = np.concatenate([made, np.broadcast_to(rows[-1], (missing, *rows[-1].shape))])
-    return made[:: order.step]
-
-
-def _is_due(done: int) -> bool:
-    """Tell whether to compare sets after so many rounds: a constant number of times a doubling."""
-    step = max(1, 1 << max(0, done.bit_length() - 3))
-    return done % step == 0
-
-
-def _is_uniform(stack: Dependent) -> bool:
-    return all(
-        array is None or array.size == 0 or bool((array == array[:1]).all())
-        for array in (stack.nodes, stack.bends, stack.value)
-    )
 
 
 def _is_stable(sets: Sets, before: Sequence[Dependent], after: Sequence[Dependent]) -> bool:
@@ -142,161 +121,24 @@ def _same_bends(a: Any, b: Any) -> bool:
     return (a is None or not a.any()) if b is None else (a is not None and np.array_equal(a, b))
 
 
-def _joined(interpreter: Interpreter, stack: Dependent) -> Dependent:
-    """Unite the slices of a stack."""
-    sets = interpreter.sets
-    if stack.nodes is None and _is_uniform(stack):
-        return _slice(sets, stack, 0)
-    nodes = sets.unite_axis(np.moveaxis(stack.full, 0, -1))
-    bends = None if stack.bends is None else sets.unite_axis(np.moveaxis(stack.bends, 0, -1))
-    return Dependent(np.maximum(nodes, UNKNOWN), bends)
-
-
-class _Round(NamedTuple):
-    """A round on atoms.
-
-    Attributes:
-        known: for each array that is carried, where it keeps a value that is known.
-        first: the first atom.
-        starts: where the members of each entry of the results begin: what is carried, then rows.
-        members: atoms, and nodes that were there before them.
-        results: what the round returned.
-        guessed: a value that was not known would have told where entries go.
-    """
-
-    known: Sequence[Any]
-    first: int
-    starts: Any
-    members: Any
-    results: Sequence[Dependent]
-    guessed: bool
-
-
-def _kept_value(sets: Sets, one: Dependent, mine: Any) -> Any:
-    """Get the values of an array of which some entries are kept; locally all are believed."""
-    return one.value if (mine.all() if sets.local else mine.any()) else None
-
-
-def _opened(sets: Sets, carry: Sequence[Dependent], keep: Sequence[Any]) -> list[Dependent]:
-    """Forget the values that do not stay the same."""
-    return [
-        Dependent(
-            np.where(mine, KNOWN, np.maximum(one.full, UNKNOWN)).astype(np.int32),
-            one.bends,
-            _kept_value(sets, one, mine),
-        )
-        for one, mine in zip(carry, keep, strict=True)
-    ]
-
-
-def _lasting(body: Body, carry: Sequence[Dependent], slices: Sequence[Dependent]) -> list[Any]:
-    """Find where what is carried keeps its value, whatever the number of rounds."""
-    keep = [one.full == KNOWN for one in carry]
-    for _ in range(_SETTLING):
-        after, _ = body.run(_opened(body.interpreter.sets, carry, keep), slices)
-        kept = [
-            mine & (new.full == KNOWN) & _equal(old.value, new.value)
-            for mine, old, new in zip(keep, carry, after, strict=True)
-        ]
-        if all(map(np.array_equal, kept, keep)):
-            return keep
-        keep = kept
-    return [np.zeros_like(mine) for mine in keep]
-
-
-def _equal(a: Any, b: Any) -> Any:
-    return False if a is None or b is None else np.asarray(a == b)
-
-
-def _on_atoms(body: Body, carry: Sequence[Dependent], slices: Sequence[Dependent]) -> _Round:
-    """Run a round on atoms in the place of what is carried, and of slices without a value."""
-    interpreter, sets = body.interpreter, body.interpreter.sets
-    keep = _lasting(body, carry, slices)
-    first = sets.count
-    atoms = [
-        Dependent(
-            np.where(mine, KNOWN, sets.atoms(one.shape)).astype(np.int32),
-            None,
-            _kept_value(sets, one, mine),
-        )
-        for one, mine in zip(carry, keep, strict=True)
-    ]
-    parts = [one if one.nodes is None else Dependent(sets.atoms(one.shape)) for one in slices]
-    floor, guesses = sets.count, interpreter.guesses
-    after, rows = body.run(atoms, parts)
-    results = [*after, *rows]
-    nodes = [one.full.reshape(-1) for one in results]
-    listed = sets.members(np.concatenate([*nodes, np.empty(0, np.int32)]), floor)
-    guessed = interpreter.guesses > guesses
-    return _Round(keep, first, *listed, results, guessed)
-
-
-def _repeated(
-    body: Body, carry: Sequence[Dependent], stacks: Sequence[Dependent], order: range
-) -> list[Dependent] | None:
-    """Apply the pattern of one round again and again; ``None`` if rounds differ."""
-    sets = body.interpreter.sets
-    slices = [_joined(body.interpreter, stack) for stack in stacks]
-    one = _on_atoms(body, carry, slices)
-    if one.guessed:
-        return None
-    opened = _opened(sets, carry, one.known)
-    inner = np.concatenate([*(c.full.reshape(-1) for c in opened), np.empty(0, np.int32)])
-    moving = [s for s, joined in zip(stacks, slices, strict=True) if joined.nodes is not None]
-    size, rows = inner.size, list[Any]()
-    for done, k in enumerate(order):
-        parts = [s.full[k].reshape(-1) for s in moving]
-        after = sets.step(one.starts, one.members, one.first, np.concatenate([inner, *parts]))
-        rows.append(after[size:])
-        before, inner = inner, after[:size]
-        if not moving and _is_due(done) and sets.alike(before, inner):
-            break
-    return _unflattened(one, body.carried, inner, _stacked(order, *rows))
-
-
-def _unflattened(one: _Round, count: int, inner: Any, rows: Any) -> list[Dependent]:
-    """Give nodes their arrays' shapes back; known values stay where they were in the round."""
-    made, start = [], 0
-    for result in one.results[:count]:
-        size = int(np.prod(result.shape, dtype=int))
-        made.append(_restored(inner[start : start + size].reshape(result.shape), result))
-        start += size
-    start = 0
-    for result in one.results[count:]:
-        size = int(np.prod(result.shape, dtype=int))
-        part = rows[:, start : start + size].reshape(len(rows), *result.shape)
-        start += size
-        made.append(_restored(part, result))
-    return made
-
-
-def _restored(nodes: Any, like: Dependent) -> Dependent:
-    fixed = np.broadcast_to(like.full == KNOWN, nodes.shape)
-    value = None if like.value is None else np.broadcast_to(like.value, nodes.shape)
-    kept = KNOWN if value is not None else UNKNOWN
-    return Dependent(
-        np.where(fixed, kept, np.maximum(nodes, UNKNOWN)).astype(np.int32), None, value
-    )
-
-
 def closure(
     body: Body, carry: Sequence[Dependent], slices: Sequence[Dependent]
 ) -> tuple[list[Dependent], list[Dependent]]:
     """Get what any number of rounds could make of what is carried, and of a row."""
     interpreter, sets = body.interpreter, body.interpreter.sets
-    one = _on_atoms(body, carry, slices)
+    one = on_atoms(body, carry, slices)
     fixed = [s.full.reshape(-1) for s in slices if s.nodes is not None]
-    opened = _opened(sets, carry, one.known)
-    own = np.concatenate([*(c.full.reshape(-1) for c in opened), *fixed, np.empty(0, np.int32)])
+    begun = opened(sets, carry, one.known)
+    own = np.concatenate([*(c.full.reshape(-1) for c in begun), *fixed, np.empty(0, np.int32)])
     size = own.size - sum(part.size for part in fixed)
-    reached = sets.close(one.starts[: size + 1], one.members, one.first, own)
+    reached = sets.close(one.sets.indptr[: size + 1], one.sets.columns, one.first, own)
     made, start = [], 0
-    for result, before in zip(one.results[: body.carried], opened, strict=True):
+    for result, before in zip(one.results[: body.carried], begun, strict=True):
         count = int(np.prod(result.shape, dtype=int))
         made.append(_after(before, reached[start : start + count].reshape(result.shape)))
         start += count
     if sets.curved:
-        made = _curved(interpreter, body, made, [*opened, *slices])
+        made = _curved(interpreter, body, made, [*begun, *slices])
     return made, body.run(made, slices)[1]
 
 
