@@ -278,7 +278,7 @@ def test_what_cannot_be_compiled_is_dense(monkeypatch):
         return 2.0 * x
 
     def fail(*args):
-        raise NotImplementedError(">>> twice(array(Indexed(float64, x, y), 1d, C))")
+        raise TypeError(">>> twice(array(Indexed(float64, x, y), 1d, C))")
 
     monkeypatch.setattr(dependence, "_compiled", fail)
     reason = "twice(array(number, 1d, C)) has no index sets here"

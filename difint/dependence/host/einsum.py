@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from difint.dependence.host.products import product
-from difint.dependence.host.traced import Trace, Traced
+from difint.dependence.host.traced import NoRule, Trace, Traced
 
 
 def _labels(subscripts: str, operands: Sequence[Traced]) -> tuple[list[str], str]:
@@ -36,7 +36,7 @@ def _labels(subscripts: str, operands: Sequence[Traced]) -> tuple[list[str], str
 def einsum(trace: Trace, *args: Any, out: Any = None, **options: Any) -> Any:
     """Sum products by labels, two operands at a time."""
     if not isinstance(args[0], str):
-        raise NotImplementedError("labels as lists")
+        raise NoRule("labels as lists")
     operands = [trace.lift(one) for one in args[1:]]
     value = np.einsum(args[0], *(one.value for one in operands))
     names, result = _labels(args[0], operands)

@@ -19,6 +19,7 @@ from difint.dependence.host.einsum import einsum
 from difint.dependence.host.reductions import accumulate_to, plain, reduce_to
 from difint.dependence.host.traced import (
     Escape,
+    NoRule,
     Trace,
     Traced,
     Unseen,
@@ -179,7 +180,7 @@ def _interp(trace: Trace, function: Any, args: Any, options: Any) -> Any:
 def _linspace(trace: Trace, function: Any, args: Any, options: Any) -> Any:
     given = named(function, args, options)
     if given.get("retstep"):
-        raise NotImplementedError("steps beside the numbers")
+        raise NoRule("steps beside the numbers")
     start, stop = trace.lift(given["start"]), trace.lift(given["stop"])
     value, axis = np.asarray(_run(function, given)), given.get("axis", 0)
     count, ends = value.shape[axis], given.get("endpoint", True)

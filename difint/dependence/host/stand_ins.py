@@ -10,7 +10,7 @@ from typing import Any, final
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from difint.dependence.host.traced import Trace, Traced, example, traced_in
+from difint.dependence.host.traced import NoRule, Trace, Traced, example, traced_in
 
 
 class _LikeFloat(type):
@@ -125,7 +125,7 @@ class Vectorized:
 
     def __init__(self, trace: Trace, function: Any, *args: Any, **how: Any) -> None:
         if how.get("signature") is not None:
-            raise NotImplementedError("numpy.vectorize with a signature")
+            raise NoRule("numpy.vectorize with a signature")
         self._trace, self._function = trace, trace.convert(function)
 
     def __call__(self, *args: Any) -> Any:

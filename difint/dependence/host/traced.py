@@ -18,6 +18,11 @@ from difint.dependence.host.places import asks_for_objects, place
 from difint.dependence.sets import KNOWN, UNKNOWN, Sets
 
 
+@final
+class NoRule(Exception):
+    """Says that a rule does not take these arguments: without one, everything counts."""
+
+
 class Unseen(Exception):
     """Says that the tracer cannot follow what ``f`` does from here on."""
 

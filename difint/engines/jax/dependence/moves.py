@@ -231,18 +231,15 @@ def _sort(interpreter: Interpreter, equation: Any, operands: list[Dependent]) ->
     sets = interpreter.sets
     keys = [interpreter.known(one) for one in operands[:count]]
     if any(key is None for key in keys):
-        wide = [spread(sets, "linear", _joined(sets, operands, one), [axis]) for one in operands]
+        # Which entry stands where has no derivative.
+        plain = [Dependent(one.full, one.bends) for one in operands]
+        wide = [spread(sets, "linear", one, [axis]) for one in plain]
         avals = [atom.aval for atom in equation.outvars]
         pairs = zip(wide, avals, strict=True)
         return [one if inexact(aval) else as_steps(one) for one, aval in pairs]
     order = np.lexsort([np.moveaxis(key, axis, -1) for key in reversed(keys)], axis=-1)
     order = np.moveaxis(order, -1, axis)
     return [moved(sets, lambda a: np.take_along_axis(a, order, axis), one) for one in operands]
-
-
-def _joined(sets: Any, operands: Sequence[Dependent], one: Dependent) -> Dependent:
-    """Take an operand of a sort: which entry stands where has no derivative."""
-    return Dependent(one.full, one.bends)
 
 
 RULES: dict[str, Callable[..., Any]] = {
