@@ -9,6 +9,7 @@ array([[2., 0.],
 """
 
 from difint.backends import (
+    AutoEnzyme,
     AutoFiniteDiff,
     AutoJax,
     AutoNumba,
@@ -103,6 +104,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "ArgumentError",
+    "AutoEnzyme",
     "AutoFiniteDiff",
     "AutoJax",
     "AutoNumba",

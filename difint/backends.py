@@ -13,7 +13,13 @@ from numbers import Real
 from typing import Any, ClassVar, Literal, TypeVar, final
 
 from difint.engine import Engine
-from difint.errors import ArgumentError, UnsupportedError, message, unavailable
+from difint.errors import (
+    ArgumentError,
+    BackendUnavailableError,
+    UnsupportedError,
+    message,
+    unavailable,
+)
 
 Mode = Literal["forward", "reverse"]
 
@@ -315,6 +321,63 @@ class AutoNumba(Backend):
         return engine
 
 
+_ENZYME_WHEELS = (
+    "Its package enzyme-ad has wheels for Python 3.11 alone, on Linux (x86-64 and ARM) and macOS "
+    "(ARM)."
+)
+
+
+@final
+@dataclass(frozen=True, slots=True, repr=False)
+class AutoEnzyme(Backend):
+    """Differentiate machine code, forward and in reverse, with Enzyme: for functions of Numba.
+
+    ``f`` may be a plain Python function or a ``numba.njit`` function, with loops and branches. It
+    and the functions that it calls are compiled; what it reads besides its arguments is frozen. A
+    gradient costs a few times what ``f`` costs, whatever the size of ``x``.
+
+    Args:
+        mode: ``"forward"`` or ``"reverse"`` to use one mode alone; ``None`` for the better.
+        width: how many tangents go through at once; ``None`` for up to 16.
+        verify: compare each plan with differences of ``f`` at the example, and refuse it if they
+            disagree.
+
+    Raises:
+        ArgumentError: an unknown mode, or a width that is not positive.
+    """
+
+    mode: Mode | None = None
+    width: int | None = None
+    verify: bool = True
+
+    package: ClassVar[str] = "enzyme-ad"
+    extra: ClassVar[str] = "enzyme"
+
+    def __post_init__(self) -> None:
+        check_choice("AutoEnzyme", "mode", self.mode, (None, "forward", "reverse"))
+        check_choice("AutoEnzyme", "verify", self.verify, (True, False))
+        if self.width is not None:
+            check_size("AutoEnzyme", self.width, "up to 16 tangents at once")
+
+    @classmethod
+    def candidates(cls) -> tuple[Backend, ...]:
+        """List both modes."""
+        return cls(), cls("forward"), cls("reverse")
+
+    def engine(self) -> Engine:
+        """Return the engine's record."""
+        try:
+            module = self._import("enzyme_ad", "difint.engines.numba.enzyme")
+        except BackendUnavailableError as error:
+            raise BackendUnavailableError(f"{error}\n{_ENZYME_WHEELS}", name=error.name) from error
+        engine: Engine = module.engine(self)
+        return engine
+
+    def counterpart(self, mode: Mode) -> AutoEnzyme:
+        """Return the backend that does the same in forward or in reverse mode alone."""
+        return replace(self, mode=mode)
+
+
 @final
 @dataclass(frozen=True, slots=True, repr=False)
 class AutoTorch(Backend):
@@ -534,5 +597,5 @@ class PrimitiveOnly(Backend):
         return replace(engine, **kept, **_DERIVED, inner=inner)
 
 
-BACKENDS: tuple[type[Backend], ...] = (AutoFiniteDiff, AutoJax, AutoNumba, AutoTorch)
+BACKENDS: tuple[type[Backend], ...] = (AutoFiniteDiff, AutoJax, AutoNumba, AutoEnzyme, AutoTorch)
 """The backends that differentiate by themselves, for listings."""

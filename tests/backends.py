@@ -99,6 +99,7 @@ LISTS: dict[str, Listing] = {
 FD = di.AutoFiniteDiff
 JAX = di.AutoJax
 NUMBA = di.AutoNumba
+ENZYME = di.AutoEnzyme
 TORCH = di.AutoTorch
 MIXED = di.MixedMode(JAX("forward"), JAX("reverse"))
 SUBSTITUTION = di.GreedyColoring(decompression="substitution")
@@ -118,6 +119,7 @@ ROWS = (
     # Compiling costs a second, so not all lists. The functions of trees and of Fourier transforms
     # are not such as Numba takes; trees are tested with the engine.
     Row(NUMBA(), ("numpy, bare", "numpy, varied", "numpy, few")),
+    Row(ENZYME(), ("numpy, bare", "numpy, varied", "numpy, few")),
     Row(JAX(), ("jax", "jax, varied", "jax, more", "jax, float32")),
     Row(JAX(x64=True), ("jax, varied",)),
     Row(di.PrimitiveOnly(JAX(), "forward"), ("jax, bare",)),

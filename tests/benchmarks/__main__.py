@@ -21,6 +21,7 @@ from scipy.optimize._numdiff import approx_derivative
 import difint as di
 from difint.cli import loops
 from difint.cli.problems import PROBLEMS
+from tests.benchmarks.enzyme import enzyme_lines
 from tests.benchmarks.pytorch import torch_lines
 from tests.benchmarks.timing import Line, times
 
@@ -242,6 +243,7 @@ def sparse_lines() -> Iterator[Line]:
 
 GROUPS: dict[str, tuple[Callable[[], Iterator[Line]], ...]] = {
     "numba": (numba_lines, kinetics_lines),
+    "enzyme": (enzyme_lines,),
     "jax": (jacobian_lines, gradient_lines),
     "differences": (finite_difference_lines,),
     "torch": (torch_lines,),

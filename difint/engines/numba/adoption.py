@@ -32,7 +32,13 @@ def options(given: dict[str, Any], fastmath: Any, *, checked: bool) -> dict[str,
     """Choose how to compile: division as NumPy divides, unless a dispatcher says otherwise."""
     kept = {name: given[name] for name in _KEPT if name in given}
     kept |= {"boundscheck": True} if checked else {}
-    return {"error_model": "numpy", "fastmath": fastmath, **kept, **USERS_PART}
+    return {"error_model": "numpy", "fastmath": fastmath, **kept}
+
+
+def as_part(**chosen: Any) -> Callable[[Any], Any]:
+    """Make the decorator that compiles users' functions, as parts of a program."""
+    made: Callable[[Any], Any] = njit(**chosen, **USERS_PART)
+    return made
 
 
 @final
@@ -43,15 +49,24 @@ class Adoption:
         operator: the operator's name, for messages.
         fastmath: the option of functions that bring none.
         checked: indices are compared with the lengths of arrays.
+        jit: makes the decorator that compiles them, of options.
         frozen: what is read besides arguments: ``(name, value)``.
         codes: the code of all functions, with the options of compilation.
         links: which function is behind each name of one: ``(name, number of the function)``.
     """
 
-    def __init__(self, operator: str, fastmath: Any, *, checked: bool = False) -> None:
+    def __init__(
+        self,
+        operator: str,
+        fastmath: Any,
+        *,
+        checked: bool = False,
+        jit: Callable[..., Callable[[Any], Any]] = as_part,
+    ) -> None:
         self.operator = operator
         self.fastmath = fastmath
         self.checked = checked
+        self.jit = jit
         self.frozen: list[tuple[str, Any]] = []
         self.codes: list[tuple[CodeType, dict[str, Any]]] = []
         self.links: list[tuple[str, int]] = []
@@ -86,9 +101,8 @@ class Adoption:
         copy = FunctionType(f.__code__, own, f.__name__, defaults, cells)
         copy.__kwdefaults__, copy.__qualname__ = f.__kwdefaults__, f.__qualname__
         copy.__module__ = f.__module__
-        self._done[key] = compiled = njit(**options(given, self.fastmath, checked=self.checked))(
-            copy
-        )
+        how = options(given, self.fastmath, checked=self.checked)
+        self._done[key] = compiled = self.jit(**how)(copy)
         self.codes.append((f.__code__, {name: given.get(name) for name in _KEPT}))
         self.frozen += _defaults(copy)
         for name in _globals(f.__code__):
@@ -136,7 +150,7 @@ class Adoption:
     def _written(self, source: str, name: str, env: dict[str, Any]) -> Any:
         made: Any = from_source(source, name, env)
         self.codes.append((made.__code__, {}))
-        return njit(**options({}, self.fastmath, checked=self.checked))(made)
+        return self.jit(**options({}, self.fastmath, checked=self.checked))(made)
 
     def _refuse(self, f: Any) -> None:
         text = message(

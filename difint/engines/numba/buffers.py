@@ -62,6 +62,25 @@ def buffer_of(count: int, dual: Dual, *, small: bool = True) -> Any:
     return buffer
 
 
+def scratch_of(count: int, ty: Any) -> Any:
+    """Make an intrinsic ``() -> vector`` of numbers of a type, on the stack if it is small."""
+    vector = types.Array(ty, 1, "C")
+
+    @intrinsic
+    def scratch(typingctx: Any) -> Any:
+        def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+            if count * ty.bitwidth // 8 > _STACK:
+                return _empty_nd_impl(context, builder, vector, [intp(count)])._getvalue()
+            llvm = context.get_data_type(ty)
+            block = cgutils.alloca_once(builder, ir.ArrayType(llvm, max(count, 1)))
+            data = builder.bitcast(block, llvm.as_pointer())
+            return vector_over(context, builder, vector, data, intp(count))
+
+        return vector(), emit
+
+    return scratch
+
+
 def single_of(ty: Any) -> Any:
     """Make an intrinsic ``number -> vector``: of one entry, on the stack of who calls it."""
     vector = types.Array(ty, 1, "C")

@@ -12,6 +12,7 @@ from numba.np.numpy_support import as_dtype, from_dtype
 
 from difint.engine import Arrays, Compiled
 from difint.engines.numba import kernels
+from difint.engines.numba.adopted import Adopted
 from difint.engines.numba.buffers import zero_of
 from difint.engines.numba.chunks import ChunkSize, candidates, chunk_of, fastest
 from difint.engines.numba.dual import Dual
@@ -190,7 +191,7 @@ def _door(
 def callable_of(
     door: Door,
     calls: tuple[Any, Any],
-    function: DualFunction,
+    function: Adopted,
     batch: int | None,
     route: str,
     state: State | None = None,

@@ -19,6 +19,7 @@ from numba.np.numpy_support import as_dtype, from_dtype
 
 from difint.engine import Arrays, Compiled, Compression
 from difint.engines.numba import element_arrays  # noqa: F401  # it registers overloads
+from difint.engines.numba.adopted import joined
 from difint.engines.numba.banks import BANKS, HEADER, prepared, whole
 from difint.engines.numba.buffers import frozen, zero_of
 from difint.engines.numba.compiling import callable_of, function_of
@@ -27,7 +28,7 @@ from difint.engines.numba.element_functions import as_total, home_of, number_of
 from difint.engines.numba.entries import Door, Place, input_place, result_place
 from difint.engines.numba.glue import freshener
 from difint.engines.numba.kernels import ANOTHER_SIZE
-from difint.engines.numba.lowering import DualFunction, joined
+from difint.engines.numba.lowering import DualFunction
 from difint.engines.numba.memory import binder
 from difint.engines.numba.memory_views import vector_at
 from difint.engines.numba.pipeline import PART

@@ -68,8 +68,9 @@ def _rows_of_sequences(object: Any, dtype: Any = None) -> Any:
 @overloading(np.stack)
 def _choose_stack(arrays: Any, axis: Any = 0) -> Any:
     """Stack scalars, which Numba's own does not take."""
-    scalars = isinstance(arrays, types.BaseTuple) and involves_duals(arrays.types)
-    if not scalars or not all(isinstance(one, (Active, *REALS)) for one in arrays.types):
+    if not isinstance(arrays, types.BaseTuple) or not arrays.types:
+        return None
+    if not all(isinstance(one, (Active, *REALS)) for one in arrays.types):
         return None
     return lambda arrays, axis=0: np.array(arrays)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING, Any, final
@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 from numba import njit
 from numba.core import types
-from numba.np.numpy_support import as_dtype, from_dtype
+from numba.np.numpy_support import from_dtype
 
 from difint.checks import check_returned
 from difint.contexts import Constant
+from difint.engines.numba.adopted import Adopted, joined
 from difint.engines.numba.adoption import Adoption, names_in
 from difint.engines.numba.buffers import buffer_of, lifted, read, zero_of
 from difint.engines.numba.chunks import ChunkSize, chunk_of
@@ -49,7 +50,7 @@ KINDS = (PYTHON, NUMPY)
 
 @final
 @dataclass(frozen=True, slots=True)
-class DualFunction:
+class DualFunction(Adopted):
     """A user's function, adopted: a function of engine's values, and what kernels are made of.
 
     Attributes:
@@ -74,45 +75,9 @@ class DualFunction:
     kernels: dict[Any, Any]
     digest: Digest
 
-    def __call__(self, x: Any, *contexts: Any) -> Any:
-        """Compute ``f(x)``."""
-        y, _ = self.values(x, self.flat(contexts))
-        return joined(y)
-
-    def values(self, x: Any, leaves: Sequence[Any], fill: float = np.nan) -> tuple[Any, Any]:
-        """Compute ``f(x)`` as ``f`` returns it, and ``x`` afterwards, as a vector."""
-        native = np.asarray(x, x.dtype.newbyteorder("="), order="C")
-        y, after = self.probe(native, *leaves, fill)
-        # Numba makes a Python float of every scalar.
-        return _typed(y, self.probe.nopython_signatures[0].return_type[0]), after
-
-    def flat(self, contexts: Sequence[Any]) -> list[Any]:
-        """List the leaves of unwrapped contexts, laid out as they are compiled for."""
-        found = PYTHON_TREES.flatten(list(contexts))[0]
-        return [laid_out(leaf, place) for leaf, place in zip(found, self.leaves, strict=True)]
-
-
-def laid_out(leaf: Any, place: Place) -> Any:
-    """Copy an array that is laid out otherwise than it is compiled for."""
-    if not place.is_array:
-        return leaf
-    needs = {"C": "c_contiguous", "F": "f_contiguous"}.get(place.ty.layout)
-    fits = needs is None or getattr(leaf.flags, needs)
-    return leaf if fits and leaf.dtype.isnative else np.array(leaf, order=place.ty.layout)
-
-
-def _typed(y: Any, ty: Any) -> Any:
-    """Give the scalars of a result their precision."""
-    if isinstance(y, tuple):
-        return tuple(_typed(*pair) for pair in zip(y, ty, strict=True))
-    return as_dtype(ty).type(y) if isinstance(ty, types.Number | types.Boolean) else y
-
-
-def joined(y: Any) -> Any:
-    """Get the values of a result as one array: those of a tree, one after the other."""
-    if not isinstance(y, tuple):
-        return np.asarray(y)
-    return np.concatenate([np.ravel(joined(part)) for part in y])
+    def entered(self, x: Any) -> Any:
+        """Present ``x`` as it is."""
+        return x
 
 
 def lower(backend: AutoNumba, lowering: Lowering) -> Problem:
@@ -120,16 +85,17 @@ def lower(backend: AutoNumba, lowering: Lowering) -> Problem:
     check_concrete(lowering)
     x_form = form_of(lowering.described)
     x = np.array(lowering.x if x_form.enter is None else x_form.enter(lowering.x))
-    _check_dtype(lowering, "x", x.dtype)
+    check_dtype(lowering, "x", x.dtype)
     x = x.astype(x.dtype.newbyteorder("="))
     with explained(lowering):
         function = _adopted(backend, lowering, x)
-    y, y_form = _tried(lowering, function, x)
+    y, y_form = tried(lowering, function, x)
     templates = (template(x), template(y))
     return Problem(function, *templates, x_form, y_form, lowering, frozen=function.frozen)
 
 
-def _check_dtype(lowering: Lowering, name: str, dtype: np.dtype[Any]) -> None:
+def check_dtype(lowering: Lowering, name: str, dtype: np.dtype[Any]) -> None:
+    """Refuse what Numba computes in another precision."""
     if dtype.newbyteorder("=") in (np.float32, np.float64):
         return
     text = message(
@@ -153,10 +119,10 @@ def _adopted(backend: AutoNumba, lowering: Lowering, x: Any) -> DualFunction:
         argument(f" {i}", context, PYTHON_TREES, KINDS)
         for i, context in enumerate(lowering.contexts)
     )
-    leaves = _leaf_places(lowering, contexts)
+    leaves = leaf_places(lowering, contexts)
     adoption = Adoption(lowering.operator, backend.fastmath)
     f = adoption.adopt(lowering.f)
-    digest = _digest(
+    digest = digest_of(
         adoption, (backend, lowering.operator, lowering.described, contexts, leaves), lowering.y
     )
     key = digest.key()
@@ -178,14 +144,16 @@ def _adopted(backend: AutoNumba, lowering: Lowering, x: Any) -> DualFunction:
     return made
 
 
-def _leaf_places(lowering: Lowering, contexts: tuple[Argument, ...]) -> tuple[Place, ...]:
+def leaf_places(lowering: Lowering, contexts: tuple[Argument, ...]) -> tuple[Place, ...]:
+    """Describe the leaves of the contexts."""
     found = PYTHON_TREES.flatten([context.value for context in lowering.contexts])[0]
     written = [one.wrapper is not Constant for one in contexts for _ in one.leaves]
     pairs = enumerate(zip(found, written, strict=True))
     return tuple(leaf_place(f"leaf{i}", leaf, written=writes) for i, (leaf, writes) in pairs)
 
 
-def _digest(adoption: Adoption, arguments: tuple[Any, ...], y: Any) -> Digest:
+def digest_of(adoption: Adoption, arguments: tuple[Any, ...], y: Any) -> Digest:
+    """Digest an adopted function and what it is compiled for."""
     codes = [code for code, _ in adoption.codes]
     digest = Digest(names_in(codes))
     digest.add(repr(arguments))
@@ -248,7 +216,7 @@ def _probe(
     return made
 
 
-def _tried(lowering: Lowering, function: DualFunction, x: Any) -> Any:
+def tried(lowering: Lowering, function: Adopted, x: Any) -> Any:
     """Call ``f`` at the example; check that it leaves ``x`` alone, and fills all of ``y``."""
     leaves = function.flat([context.value for context in lowering.contexts])
     y, after = function.values(x, leaves)

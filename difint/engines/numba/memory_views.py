@@ -26,6 +26,19 @@ def dynamic(address: int) -> Any:
     return place
 
 
+def moved(count: int) -> Any:
+    """Make an intrinsic ``pointer -> pointer`` to the entry that many places further on."""
+
+    @intrinsic
+    def move(typingctx: Any, pointer: Any) -> Any:
+        def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+            return builder.gep(args[0], [intp(count)])
+
+        return pointer(pointer), emit
+
+    return move
+
+
 def vector_at(ty: Any) -> Any:
     """Make an intrinsic ``(address, length) -> vector`` of entries of a type, owned by nobody."""
     vector = types.Array(ty, 1, "C")

@@ -11,7 +11,7 @@ from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from numba.core.compiler_machinery import FunctionPass, register_pass
 from numba.core.ir_utils import find_callname, get_definition, guard, mk_unique_var
 from numba.core.typed_passes import NopythonTypeInference
-from numba.core.untyped_passes import InlineClosureLikes
+from numba.core.untyped_passes import InlineClosureLikes, RewriteDynamicRaises
 
 from difint.engines.numba.element import Term
 from difint.engines.numba.linking import AsPart, AsWhole, Roughly
@@ -119,6 +119,42 @@ class DualCompiler(CompilerBase):
         """List the one pipeline."""
         passes = [(one, InlineClosureLikes) for one in (_ArrayDisplays, _Squares)]
         return [_with(self.state, AsWhole, *passes)]
+
+
+@final
+@register_pass(mutates_CFG=False, analysis_only=False)
+class _BareRaises(FunctionPass):
+    """Reads ``raise Error(...)`` as ``raise Error``, and drops what only its message needs."""
+
+    _name = "difint_bare_raises"
+
+    def __init__(self) -> None:
+        FunctionPass.__init__(self)
+
+    def run_pass(self, state: Any) -> bool:
+        changed = False
+        for block in state.func_ir.blocks.values():
+            last = block.terminator
+            if isinstance(last, ir.StaticRaise | ir.DynamicRaise) and last.exc_class is not None:
+                block.body = [ir.StaticRaise(last.exc_class, None, last.loc)]
+                changed = True
+        return changed
+
+
+@final
+class BareCompiler(CompilerBase):
+    """Numba's compiler of code that tells that it raises, and leaves to other code to say what.
+
+    With our pass for displays of arrays.
+    """
+
+    def define_pipelines(self) -> list[Any]:
+        """List the one pipeline."""
+        manager = DefaultPassBuilder.define_nopython_pipeline(self.state)
+        manager.add_pass_after(_ArrayDisplays, InlineClosureLikes)
+        manager.add_pass_after(_BareRaises, RewriteDynamicRaises)
+        manager.finalize()
+        return [manager]
 
 
 @final

@@ -45,7 +45,7 @@ _OTHERWISE: Final = "Write it with arithmetic and loops, or use AutoFiniteDiff()
 
 
 @contextmanager
-def explained(lowering: Lowering) -> Iterator[None]:
+def explained(lowering: Lowering, backend: str = "AutoNumba") -> Iterator[None]:
     """Turn an error of Numba's compiler into one that names what cannot be compiled.
 
     Nothing of the user's runs while it compiles: any error is the compiler's.
@@ -55,7 +55,7 @@ def explained(lowering: Lowering) -> Iterator[None]:
     except DifintError:
         raise
     except Exception as error:
-        raise _explanation(lowering.operator, _told(error)) from error
+        raise _explanation(lowering.operator, backend, _told(error)) from error
 
 
 def _told(error: Exception) -> str:
@@ -67,13 +67,13 @@ def _told(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def _explanation(operator: str, text: str) -> DifintError:
+def _explanation(operator: str, backend: str, text: str) -> DifintError:
     if "Cannot modify readonly array" in text:
         problem = "f writes to a Constant or to a global array"
         remedy = "Let f work on a copy, or in a Cache."
         return ArgumentError(message(operator, problem + _where(text), remedy=remedy))
     problem, remedy = _finding(text)
-    problem = "AutoNumba cannot compile f: " + _DUAL.sub("dual", problem)
+    problem = f"{backend} cannot compile f: " + _DUAL.sub("dual", problem)
     return UnsupportedError(message(operator, problem + _where(text), remedy=remedy))
 
 

@@ -1,0 +1,250 @@
+"""Derivatives: from the code of a function to that of a primitive, which compiled code calls."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, final
+
+from llvmlite import binding
+from numba.core.compiler_lock import global_compiler_lock
+from numba.core.registry import cpu_target
+from numba.core.types import int32
+from numba.extending import intrinsic
+from numba.np.arrayobj import make_array
+
+from difint import keeping
+from difint.engines.numba.enzyme.blas import definitions
+from difint.engines.numba.enzyme.markers import VECTORS, Flat, Kind, asked
+from difint.engines.numba.enzyme.process import differentiate, enzyme_version
+from difint.engines.numba.enzyme.runtime import runtime, with_malloc, within_arena
+from difint.engines.numba.enzyme.target import code_of, machine
+from difint.engines.numba.enzyme.text import canonical, for_numba, plain
+from difint.engines.numba.enzyme.understood import misunderstood
+from difint.engines.numba.enzyme.worker import FLAGS
+from difint.engines.numba.linking import Part
+
+_MOST = 1000
+"""Files of derivatives that are kept."""
+
+_HARMLESS = re.compile(r"^(WARNING: All log|[IWE]\d{4} |freeing without malloc)")
+"""Notes of XLA's; and that Enzyme leaves memory which then is freed at the end of the call."""
+
+
+_GUESSED = re.compile(r"^warning: binary operator is integer and .*= (add|sub|mul|sdiv|srem) ")
+"""What it says where it guesses: that arithmetic of integers has no derivative."""
+
+
+class NotDifferentiable(Exception):
+    """Says why Enzyme gives no derivative; the planner's side explains it."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Primal:
+    """A function ``primal(x, y, leaves...)`` of pointers, compiled for Enzyme when first asked.
+
+    Attributes:
+        dispatcher: the function.
+        signature: its Numba types.
+        flat: what it is like.
+        texts: its code so far, with memory that is kept, or that is counted.
+    """
+
+    dispatcher: Any
+    signature: tuple[Any, ...]
+    flat: Flat
+    texts: dict[bool, str] = field(default_factory=dict)
+
+    def text(self, *, reverse: bool) -> str:
+        """Get the code of ``flat``, optimized but not vectorized."""
+        if reverse not in self.texts:
+            with global_compiler_lock:
+                self.texts[reverse] = self._compiled(reverse)
+        return self.texts[reverse]
+
+    def _compiled(self, reverse: bool) -> str:
+        module, name, ty = code_of(self.dispatcher, self.signature)
+        whole = binding.parse_assembly(str(module))
+        needed = [one.name for one in whole.functions if one.is_declaration]
+        for one in (self._flattened(name, ty), definitions(needed), runtime(reverse=reverse)):
+            whole.link_in(binding.parse_assembly(one))
+        for one in (*whole.functions, *whole.global_variables):
+            if not one.is_declaration and one.name != "flat":
+                one.linkage = "internal"
+        _optimize(whole)
+        return canonical(with_malloc(plain(str(whole))), frozenset({"flat"}))
+
+    def _flattened(self, name: str, ty: Any) -> str:
+        """Write ``flat``, which takes no slots for a result and an exception."""
+        flat = self.flat
+        declared = f"declare i32 @{name}({', '.join(['ptr'] * 4 + list(flat.leaves))})\n"
+        head = f"define void @flat({flat.parameters(['x', 'y'])}, ptr noalias %status) {{\n"
+        call = f"  %told = call i32 @{name}(ptr %result, ptr %raised, {flat.arguments(['x', 'y'])})"
+        slots = "  %result = alloca ptr\n  %raised = alloca ptr\n"
+        return f"{declared}{head}{slots}{call}\n  store i32 %told, ptr %status\n  ret void\n}}\n"
+
+
+def _optimize(module: Any) -> None:
+    """Inline, and simplify; loops stay loops, whose rounds Enzyme counts."""
+    chosen = binding.create_pipeline_tuning_options(speed_level=3)
+    chosen.loop_vectorization = chosen.slp_vectorization = chosen.loop_interleaving = False
+    chosen.loop_unrolling = False
+    builder = binding.create_pass_builder(machine(), chosen)
+    manager = builder.getModulePassManager()
+    manager.add_global_dead_code_eliminate_pass()
+    manager.run(module, builder)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Derivative:
+    """A primitive of a function, in LLVM IR.
+
+    Attributes:
+        primal: the function.
+        kind: which one.
+        width: how many tangents go through at once.
+        made: its library, when it is there.
+    """
+
+    primal: Primal
+    kind: Kind
+    width: int
+    made: list[Any] = field(default_factory=list)
+
+    def library(self) -> tuple[str, Any]:
+        """Make the library that code which calls it links; and the name in it."""
+        if not self.made:
+            self.made.append(self._linkable())
+        name, library = self.made[0]
+        return name, library
+
+    def _linkable(self) -> tuple[str, Any]:
+        name, code = self._differentiated()
+        with global_compiler_lock:
+            try:
+                module = binding.parse_assembly(code)
+                module.verify()
+            except RuntimeError as error:
+                raise NotDifferentiable(f"Enzyme made code that is not valid: {error}") from None
+            library = Part(cpu_target.target_context.codegen(), name)
+            library.add_llvm_module(module)
+            library.finalize()
+        return name, library
+
+    def _differentiated(self) -> tuple[str, str]:
+        """Run Enzyme, or find what it made before."""
+        source = self.primal.text(reverse=self.kind in ("pull", "bend"))
+        if reason := misunderstood(source):
+            raise NotDifferentiable(reason)
+        told = (source, self.kind, self.width, repr(self.primal.flat), _versions())
+        key = hashlib.sha256(repr(told).encode()).hexdigest()
+        entry, within = f"difint_{self.kind}_{key[:24]}", keeping.directory()
+        place = None if within is None else within / f"{key}.enzyme"
+        kept = _kept(place)
+        if kept is None:
+            kept = self._asked(source, entry)
+            if place is not None:
+                _store(place, kept)
+        return entry, kept
+
+    def _asked(self, source: str, entry: str) -> str:
+        """Run Enzyme, and again with what it says that it lacks."""
+        flat, names = self.primal.flat, VECTORS[self.kind]
+        careful = loose = False
+        while True:
+            marked = asked(self.kind, self.width, flat, entry, runtime=careful)
+            code, complaint = differentiate(source + marked, loose=loose)
+            lines = _complaints(complaint, loose=loose)
+            if "runtime activity" in complaint and not careful:
+                careful = True
+            elif "Cannot deduce type" in complaint and not loose:
+                loose = True
+            else:
+                break
+        if lines or f"@{entry}(" not in code:
+            raise NotDifferentiable(_told(lines))
+        code = for_numba(code)
+        if _never_returns(code, entry):
+            raise NotDifferentiable("Enzyme made code that never returns")
+        return within_arena(code, entry, flat.parameters(names), flat.arguments(names))
+
+
+def _complaints(text: str, *, loose: bool) -> list[str]:
+    lines = [one for one in text.splitlines() if one and not _HARMLESS.match(one)]
+    return [one for one in lines if not (loose and _GUESSED.match(one))]
+
+
+def _never_returns(code: str, entry: str) -> bool:
+    """Tell whether Enzyme took all paths for impossible."""
+    head = re.search(rf"^define [^\n]*@{entry}\([^\n]*#(\d+) \{{", code, re.MULTILINE)
+    return head is not None and bool(
+        re.search(rf"^attributes #{head[1]} = .*\bnoreturn\b", code, re.MULTILINE)
+    )
+
+
+def _told(lines: list[str]) -> str:
+    """Choose the line that says most."""
+    errors = [one for one in lines if "error" in one.lower() or "Enzyme" in one]
+    first = (errors or lines or ["Enzyme made no code"])[0]
+    return first.replace("error: <unknown>:0:0: ", "")[:300]
+
+
+def _versions() -> tuple[Any, ...]:
+    return enzyme_version(), binding.llvm_version_info, FLAGS
+
+
+def _kept(place: Path | None) -> str | None:
+    try:
+        if place is None:
+            return None
+        content = place.read_text()
+        keeping.touch(place)
+        return content
+    except OSError:
+        return None
+
+
+def _store(place: Path, code: str) -> None:
+    try:
+        keeping.store(place, code.encode(), _MOST)
+    except OSError:  # a full disk: nothing is kept
+        return
+
+
+def caller(derivative: Derivative) -> Any:
+    """Make an intrinsic ``call(vectors, leaves) -> status``, on tuples of arrays."""
+
+    @intrinsic
+    def call(typingctx: Any, vectors: Any, leaves: Any) -> Any:
+        def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+            name, library = derivative.library()
+            context.active_code_library.add_linking_library(library)
+            values = []
+            for group, ty in zip(args, sig.args, strict=True):
+                for i, one in enumerate(ty):
+                    values.append(_passed(context, builder, one, builder.extract_value(group, i)))
+            function = _declared(context, builder, name, [value.type for value in values])
+            return builder.call(function, values)
+
+        return int32(vectors, leaves), emit
+
+    return call
+
+
+def _passed(context: Any, builder: Any, ty: Any, value: Any) -> Any:
+    from numba.core import types
+
+    return make_array(ty)(context, builder, value).data if isinstance(ty, types.Array) else value
+
+
+def _declared(context: Any, builder: Any, name: str, given: list[Any]) -> Any:
+    from llvmlite import ir
+    from numba.core import cgutils
+
+    return cgutils.get_or_insert_function(
+        builder.module, ir.FunctionType(ir.IntType(32), given), name
+    )

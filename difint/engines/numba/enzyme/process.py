@@ -1,0 +1,100 @@
+"""The other side of ``worker``: one process for Enzyme, started when first needed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from functools import cache
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
+from threading import Lock, Timer
+from typing import Any, final
+
+from difint.engines.numba.enzyme.worker import FLAGS, LOOSE, read, write
+
+_SECONDS = 300.0
+"""How long Enzyme may take for one function, before it is taken to hang."""
+
+
+@final
+class _Worker:
+    """A process with certain options, and the lock that gives it one question at a time."""
+
+    def __init__(self, flags: tuple[str, ...]) -> None:
+        self._flags = ",".join(flags)
+        self._lock = Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._owner = 0
+
+    def ask(self, source: str) -> tuple[str, str]:
+        """Differentiate; get the IR, and what went wrong, one of which is empty."""
+        with self._lock:
+            process = self._running()
+            assert process.stdin is not None
+            assert process.stdout is not None
+            timer = Timer(_SECONDS, process.kill)
+            timer.start()
+            try:
+                write(process.stdin, source.encode())
+                answers = [read(process.stdout), read(process.stdout)]
+            except BrokenPipeError:
+                answers = [None]
+            finally:
+                timer.cancel()
+            if None not in answers:
+                code, complaint = (one.decode() for one in answers if one is not None)
+                return code, complaint
+            self._process = None
+            return "", _ended(process.wait())
+
+    def _running(self) -> Any:
+        """Start the process, unless it runs; a forked process has none."""
+        if self._process is None or self._owner != os.getpid():
+            program = str(files(__package__) / "worker.py")
+            pipes: dict[str, Any] = dict.fromkeys(("stdin", "stdout"), subprocess.PIPE)
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", program, str(library()), self._flags],
+                stderr=subprocess.DEVNULL,
+                **pipes,
+            )
+            self._owner = os.getpid()
+        return self._process
+
+
+def _ended(code: int) -> str:
+    """Say how the process ended."""
+    if code == -signal.SIGKILL:
+        return f"Enzyme was stopped after {_SECONDS:.0f} seconds, or for want of memory"
+    name = signal.Signals(-code).name if code < 0 else str(code)
+    return f"Enzyme's compiler aborted ({name})"
+
+
+_workers = {False: _Worker(FLAGS), True: _Worker((*FLAGS, LOOSE))}
+
+
+def differentiate(source: str, *, loose: bool = False) -> tuple[str, str]:
+    """Run Enzyme on LLVM IR; get the IR of derivatives, and what it complains of.
+
+    ``loose`` lets it guess the types of memory.
+    """
+    return _workers[loose].ask(source)
+
+
+@cache
+def library() -> Path:
+    """Find Enzyme's extension module, without importing it."""
+    import importlib.util
+
+    spec = importlib.util.find_spec("enzyme_ad")
+    if spec is None or not spec.submodule_search_locations:
+        raise ModuleNotFoundError("No module named 'enzyme_ad'", name="enzyme_ad")
+    return Path(spec.submodule_search_locations[0]) / "jax" / "enzyme_call.so"
+
+
+@cache
+def enzyme_version() -> str:
+    """Get the version of the package."""
+    return version("enzyme-ad")
