@@ -209,6 +209,7 @@ def callable_of(
     makers = [partial(np.empty, *one) for one in results]
     nothing = [np.empty((0,) * len(shape), dtype) for shape, dtype in results[:-1]]
     lead, flat, make = len(door.inputs), function.flat, makers[-1]
+    shown = door.shown if door.shown != tuple(place.shape for place in door.lower) else ()
     hidden = () if state is None else (state.address,)
     fill = _Fill(entry, *nothing, *hidden)
     fill.kept = state
@@ -241,6 +242,7 @@ def callable_of(
     def full(*args: Any) -> Any:
         *lower, out = (make() for make in makers)
         run(lower, args, out)
+        lower = _as_shown(lower, shown)
         return (*lower, out if batch is None else tuple(out))
 
     def into(args: tuple[Any, ...], target: Any, whole: bool) -> tuple[Any, ...]:
@@ -250,7 +252,7 @@ def callable_of(
         run(lower, args, out)
         if not direct:
             target[...] = out
-        return tuple(lower) if whole else ()
+        return tuple(_as_shown(lower, shown)) if whole else ()
 
     if batch is not None:
         return Compiled(batched, full, None, None, export, route)
@@ -259,6 +261,12 @@ def callable_of(
     filling = fill if plain else None
     made = Compiled(kernel, full, filling, bind, export, route, product=product)
     return made if exported is None else replace(made, into=into)
+
+
+def _as_shown(lower: list[Any], shapes: tuple[tuple[int, ...], ...]) -> list[Any]:
+    """Give lower orders the shapes that a plan returns."""
+    pairs = zip(lower, shapes, strict=True)
+    return [one.reshape(shape) for one, shape in pairs] if shapes else lower
 
 
 class _Fill(partial[Any]):

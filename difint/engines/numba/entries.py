@@ -72,6 +72,14 @@ def result_place(name: str, shape: tuple[int, ...], dtype: Any) -> Place:
     return Place(name, types.Array(typeof(np.empty(0, dtype)).dtype, len(shape), "C"), shape)
 
 
+def lower_place(name: str, shape: tuple[int, ...], dtype: Any) -> Place:
+    """Describe a lower order that may be left out: a vector of one instead of a number.
+
+    Of a number nobody could tell, by its size, that it is not wanted.
+    """
+    return result_place(name, shape or (1,), dtype)
+
+
 @final
 @dataclass(frozen=True, slots=True)
 class Door:
@@ -86,6 +94,8 @@ class Door:
         lower: the lower orders.
         key: what its code depends on, in every process; ``None`` if that cannot be told.
         hidden: places before all others that the plan fills itself.
+        shown: the shapes of the lower orders as a plan returns them, where those of their places
+            are others.
     """
 
     core: Any
@@ -96,6 +106,7 @@ class Door:
     lower: tuple[Place, ...]
     key: str | None
     hidden: tuple[Place, ...] = ()
+    shown: tuple[tuple[int, ...], ...] = ()
 
     @property
     def places(self) -> tuple[Place, ...]:

@@ -70,6 +70,14 @@ def _squares(n: Any, x: Any, step: Any) -> Any:
 
 
 @register_jitable
+def _copy(m: Any, n: Any, a: Any, lda: Any, b: Any, ldb: Any) -> None:
+    """Copy a matrix to ``b``."""
+    for j in range(n):
+        for i in range(m):
+            b[i + j * ldb] = a[i + j * lda]
+
+
+@register_jitable
 def _scale(m: Any, n: Any, beta: Any, c: Any, ldc: Any) -> None:
     """Multiply a matrix by a number; what zero multiplies is not read."""
     for j in range(n):
@@ -202,9 +210,7 @@ def factor_apart(
     rest: Any,
 ) -> Any:
     """Factor a copy of ``a``, all without derivatives; return as ``getrf`` does."""
-    for j in range(n):
-        for i in range(n):
-            lu[i + j * n] = a[i + j * lda]
+    _copy(n, n, a, lda, lu, n)
     return getrf(n, n, lu, n, pivots)
 
 
@@ -236,16 +242,12 @@ def solve_by_refinement(
     """
     _scale(n, columns, type(a[0])(0), x, n)
     for _ in range(1 + DERIVATIVES):
-        for j in range(columns):
-            for i in range(n):
-                rest[i + j * n] = b[i + j * ldb]
+        _copy(n, columns, b, ldb, rest, n)
         _multiply(n, columns, n, type(a[0])(-1), a, lda, x, (1, n), rest, n)
         _solve_factored(n, columns, lu, pivots, rest)
         for j in range(columns):
             _add(n, type(a[0])(1), rest, j * n, x, j * n)
-    for j in range(columns):
-        for i in range(n):
-            b[i + j * ldb] = x[i + j * n]
+    _copy(n, columns, x, n, b, ldb)
     return np.int32(0)
 
 
@@ -258,9 +260,7 @@ def getri(n: Any, a: Any, lda: Any, pivots: Any, work: Any) -> Any:
         _swap_rows(n, work, n, k, np.intp(pivots[k]) - 1)
     for j in range(n):
         _substitute(n, a, lda, work, j * n)
-    for j in range(n):
-        for i in range(n):
-            a[i + j * lda] = work[i + j * n]
+    _copy(n, n, work, n, a, lda)
     return np.int32(0)
 
 

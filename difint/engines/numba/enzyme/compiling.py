@@ -12,7 +12,7 @@ from numba.np.numpy_support import from_dtype
 
 from difint.engine import Arrays, Compiled
 from difint.engines.numba.compiling import callable_of
-from difint.engines.numba.entries import Door, input_place, result_place
+from difint.engines.numba.entries import Door, input_place, lower_place, result_place
 from difint.engines.numba.enzyme import sweeps
 from difint.engines.numba.enzyme.derivatives import Derivative, NotDifferentiable, caller
 from difint.engines.numba.enzyme.lowering import EnzymeFunction
@@ -39,12 +39,14 @@ class Recipe:
     Attributes:
         sweep: makes the sweep.
         kind: the primitive that it calls.
+        other: the one that it calls where the value is wanted; ``None`` for the same.
         seeds: what it sweeps: ``"x"`` or ``"y"``, a basis of these; ``"t"``, tangents; ``"1"``.
     """
 
     sweep: Callable[..., Any]
     kind: Kind
     seeds: Literal["x", "y", "t", "1"]
+    other: Kind | None = None
 
 
 _FORWARD = {
@@ -58,14 +60,14 @@ _FORWARD = {
     "hessian": Recipe(sweeps.twofold_blocks, "twice", "x"),
 }
 _REVERSE = {
-    "pushforward": Recipe(sweeps.pushed, "pull", "y"),
-    "pullback": Recipe(sweeps.cotangents, "pull", "t"),
-    "derivative": Recipe(sweeps.rows, "pull", "y"),
-    "gradient": Recipe(sweeps.slope, "pull", "1"),
-    "jacobian": Recipe(sweeps.rows, "pull", "y"),
+    "pushforward": Recipe(sweeps.pushed, "slip", "y", "pull"),
+    "pullback": Recipe(sweeps.cotangents, "slip", "t", "pull"),
+    "derivative": Recipe(sweeps.rows, "slip", "y", "pull"),
+    "gradient": Recipe(sweeps.slope, "slip", "1", "pull"),
+    "jacobian": Recipe(sweeps.rows, "slip", "y", "pull"),
     "second_derivative": Recipe(sweeps.second, "twice", "1"),
     "hvp": Recipe(sweeps.products, "bend", "t"),
-    "hessian": Recipe(sweeps.blocks, "bend", "x"),
+    "hessian": Recipe(sweeps.blocks, "bend", "x", "value"),
 }
 RECIPES: dict[Mode, dict[str, Recipe]] = {"forward": _FORWARD, "reverse": _REVERSE}
 
@@ -80,9 +82,13 @@ _BETTER: dict[str, Mode] = {
 }
 """The mode of each operator but ``jacobian``, where nobody says which."""
 
+_EMPTY = Recipe(sweeps.nothing, "value", "1")
+"""For an ``x`` or a ``y`` without entries."""
+
 _ROUTES = {
+    "value": "nothing to differentiate",
     "push": "Enzyme forward × {calls}",
-    "pull": "Enzyme reverse × {calls}",
+    "slip": "Enzyme reverse × {calls}",
     "bend": "Enzyme forward over reverse × {calls}",
     "twice": "Enzyme forward over forward × {calls}",
 }
@@ -157,6 +163,8 @@ def _compile(
     operator: str, problem: Problem, function: EnzymeFunction, batch: int | None
 ) -> Compiled:
     recipe = RECIPES[mode_of(operator, problem, function.backend.mode)][operator]
+    if 0 in (problem.x.size, problem.y.size):
+        recipe = _EMPTY
     sizes = _sizes(recipe, problem, function, batch)
     sweep = made_sweep(recipe, sizes, function)
     door = _door(operator, (sweep, sizes.chunks), problem, function, batch)
@@ -220,9 +228,9 @@ def _wide(seeds: int) -> int:
 def made_sweep(recipe: Any, sizes: Sizes, function: EnzymeFunction) -> Any:
     """Make the sweep of a recipe, which Numba compiles as a part of its doors."""
     assert function.primal is not None
-    derivative = derivative_of(function, recipe.kind, sizes.width)
-    again = raising(function)
-    sweep = recipe.sweep(sizes, caller(derivative), again)
+    kinds = [recipe.kind] if recipe.other is None else [recipe.kind, recipe.other]
+    calls = [caller(derivative_of(function, kind, sizes.width)) for kind in kinds]
+    sweep = recipe.sweep(sizes, *calls, raising(function))
     return njit(**PART)(sweep)
 
 
@@ -260,7 +268,8 @@ def _door(
         inputs.append(input_place("t", np.empty((*prefix, *like.shape), like.dtype)))
     out = result_place("out", (*prefix, *shapes[shape.out]), dtypes[shape.out])
     lower = tuple(
-        result_place(f"lower{i}", shapes[part], dtypes[part]) for i, part in enumerate(shape.lower)
+        lower_place(f"lower{i}", shapes[part], dtypes[part]) for i, part in enumerate(shape.lower)
     )
+    shown = tuple(shapes[part] for part in shape.lower)
     key = function.digest.shared("enzyme", operator, batch, y.shape, y.dtype)
-    return Door(*core, tuple(inputs), function.leaves, out, lower, key)
+    return Door(*core, tuple(inputs), function.leaves, out, lower, key, shown=shown)

@@ -19,7 +19,7 @@ from numba.np.numpy_support import as_dtype, from_dtype
 from difint.engine import Arrays, Compiled, Compression
 from difint.engines.numba.buffers import scratch_of
 from difint.engines.numba.compiling import callable_of
-from difint.engines.numba.entries import Door, Place, input_place, result_place
+from difint.engines.numba.entries import Door, Place, input_place, lower_place, result_place
 from difint.engines.numba.enzyme.compiling import (
     derivative_of,
     function_of,
@@ -91,17 +91,21 @@ def entries(
 
 def _compiled(problem: Problem, function: EnzymeFunction, plan: _Plan, size: int) -> Any:
     kind: Literal["push", "bend"] = "push" if plan.operator == "jacobian" else "bend"
-    call = caller(derivative_of(function, kind, plan.width))
+    calls = [caller(derivative_of(function, kind, plan.width))]
+    calls += [caller(derivative_of(function, "value", 1))] if kind == "bend" else []
     make = _jacobian if plan.operator == "jacobian" else _hessian
-    core = njit(**PART)(_sweep(plan, njit(**PART)(make(plan, call, raising(function)))))
+    products = njit(**PART)(make(plan, *calls, raising(function)))
+    core = njit(**PART)(_sweep(plan, products))
     x, y = problem.x, problem.y
     inputs = (input_place("x", np.empty(x.shape, x.dtype)),)
-    lower = [result_place("lower0", y.shape, y.dtype)]
-    lower += [] if plan.operator == "jacobian" else [result_place("lower1", x.shape, x.dtype)]
+    lower = [lower_place("lower0", y.shape, y.dtype)]
+    lower += [] if plan.operator == "jacobian" else [lower_place("lower1", x.shape, x.dtype)]
+    shown = (y.shape, x.shape)[: len(lower)]
     out = result_place("out", (size,), y.dtype if plan.operator == "jacobian" else x.dtype)
     told = ("enzyme compressed", plan, size, y.shape, y.dtype)
     key = function.digest.shared(*told)
-    door = Door(core, plan.chunks, inputs, function.leaves, out, tuple(lower), key, (_STATE,))
+    sizes = core, plan.chunks, inputs, function.leaves, out, tuple(lower)
+    door = Door(*sizes, key, (_STATE,), shown)
     return door, opened(problem, function, door, None)
 
 
@@ -119,7 +123,7 @@ def _jacobian(plan: _Plan, push: Any, again: Any) -> Callable[..., Any]:
     return products
 
 
-def _hessian(plan: _Plan, bend: Any, again: Any) -> Callable[..., Any]:
+def _hessian(plan: _Plan, bend: Any, value: Any, again: Any) -> Callable[..., Any]:
     """Make the same for products with a Hessian."""
     y_of, g_of = scratch_of(1, plan.y), scratch_of(plan.n, plan.x)
 
@@ -128,8 +132,8 @@ def _hessian(plan: _Plan, bend: Any, again: Any) -> Callable[..., Any]:
         g[:] = 0
         if bend((x, seeds, g, made, y), leaves) != 0:
             again(x, leaves)
-        if lower[0].size > 0:
-            lower[0][0] = y[0]
+        if lower[0].size > 0 and value((x, lower[0]), leaves) != 0:
+            again(x, leaves)
         if lower[1].size > 0:
             lower[1][:] = g
 

@@ -17,9 +17,9 @@ from numba.np.arrayobj import make_array
 
 from difint import keeping
 from difint.engines.numba.enzyme.blas import definitions
-from difint.engines.numba.enzyme.markers import VECTORS, Flat, Kind, asked
+from difint.engines.numba.enzyme.markers import VECTORS, Flat, Kind, asked, valued
 from difint.engines.numba.enzyme.process import differentiate, enzyme_version
-from difint.engines.numba.enzyme.runtime import runtime, with_malloc, within_arena
+from difint.engines.numba.enzyme.runtime import runtime, with_malloc, with_roots, within_arena
 from difint.engines.numba.enzyme.target import code_of, machine
 from difint.engines.numba.enzyme.text import canonical, for_numba, plain
 from difint.engines.numba.enzyme.understood import misunderstood
@@ -32,6 +32,11 @@ _MOST = 1000
 _HARMLESS = re.compile(r"^(WARNING: All log|[IWE]\d{4} |freeing without malloc)")
 """Notes of XLA's; and that Enzyme leaves memory which then is freed at the end of the call."""
 
+
+_LITERAL = re.compile(
+    r"Mismatched activity for: .* const val: (double|float) [-+]?(\d|f?0x|inf|nan)"
+)
+"""That a number in the code does not depend on ``x``, and another that is chosen here does."""
 
 _GUESSED = re.compile(r"^warning: binary operator is integer and .*= (add|sub|mul|sdiv|srem) ")
 """What it says where it guesses: that arithmetic of integers has no derivative."""
@@ -74,8 +79,9 @@ class Primal:
         for one in (*whole.functions, *whole.global_variables):
             if not one.is_declaration and one.name != "flat":
                 one.linkage = "internal"
-        _optimize(whole)
-        return canonical(with_malloc(plain(str(whole))), frozenset({"flat"}))
+        _simplify(whole)
+        code = with_roots(with_malloc(plain(str(whole))))
+        return canonical(code, frozenset({"flat"}))
 
     def _flattened(self, name: str, ty: Any) -> str:
         """Write ``flat``, which takes no slots for a result and an exception."""
@@ -87,7 +93,7 @@ class Primal:
         return f"{declared}{head}{slots}{call}\n  store i32 %told, ptr %status\n  ret void\n}}\n"
 
 
-def _optimize(module: Any) -> None:
+def _simplify(module: Any) -> None:
     """Inline, and simplify; loops stay loops, whose rounds Enzyme counts."""
     chosen = binding.create_pipeline_tuning_options(speed_level=3)
     chosen.loop_vectorization = chosen.slp_vectorization = chosen.loop_interleaving = False
@@ -96,6 +102,14 @@ def _optimize(module: Any) -> None:
     manager = builder.getModulePassManager()
     manager.add_global_dead_code_eliminate_pass()
     manager.run(module, builder)
+
+
+def _optimize(module: Any) -> None:
+    """Optimize a derivative before other code is linked to it: LLVM sees its loops best so."""
+    chosen = binding.create_pipeline_tuning_options(speed_level=3)
+    chosen.loop_vectorization = chosen.slp_vectorization = True
+    builder = binding.create_pass_builder(machine(), chosen)
+    builder.getModulePassManager().run(module, builder)
 
 
 @final
@@ -128,6 +142,7 @@ class Derivative:
             try:
                 module = binding.parse_assembly(code)
                 module.verify()
+                _optimize(module)
             except RuntimeError as error:
                 raise NotDifferentiable(f"Enzyme made code that is not valid: {error}") from None
             library = Part(cpu_target.target_context.codegen(), name)
@@ -137,7 +152,7 @@ class Derivative:
 
     def _differentiated(self) -> tuple[str, str]:
         """Run Enzyme, or find what it made before."""
-        source = self.primal.text(reverse=self.kind in ("pull", "bend"))
+        source = self.primal.text(reverse=self.kind in ("pull", "slip", "bend"))
         if reason := misunderstood(source):
             raise NotDifferentiable(reason)
         told = (source, self.kind, self.width, repr(self.primal.flat), _versions())
@@ -146,10 +161,19 @@ class Derivative:
         place = None if within is None else within / f"{key}.enzyme"
         kept = _kept(place)
         if kept is None:
-            kept = self._asked(source, entry)
+            kept = (
+                self._valued(source, entry) if self.kind == "value" else self._asked(source, entry)
+            )
             if place is not None:
                 _store(place, kept)
         return entry, kept
+
+    def _valued(self, source: str, entry: str) -> str:
+        """Make a function of ``f`` as it is."""
+        flat, names = self.primal.flat, VECTORS["value"]
+        code = source.replace("define void @flat(", "define internal void @flat(")
+        code += valued(flat, entry)
+        return within_arena(code, entry, flat.parameters(names), flat.arguments(names))
 
     def _asked(self, source: str, entry: str) -> str:
         """Run Enzyme, and again with what it says that it lacks."""
@@ -159,9 +183,10 @@ class Derivative:
             marked = asked(self.kind, self.width, flat, entry, runtime=careful)
             code, complaint = differentiate(source + marked, loose=loose)
             lines = _complaints(complaint, loose=loose)
-            if "runtime activity" in complaint and not careful:
+            left = "\n".join(lines)
+            if "runtime activity" in left and not careful:
                 careful = True
-            elif "Cannot deduce type" in complaint and not loose:
+            elif "Cannot deduce type" in left and not loose:
                 loose = True
             else:
                 break
@@ -174,7 +199,8 @@ class Derivative:
 
 
 def _complaints(text: str, *, loose: bool) -> list[str]:
-    lines = [one for one in text.splitlines() if one and not _HARMLESS.match(one)]
+    lines = [one for one in text.splitlines() if one.strip() and not _HARMLESS.match(one)]
+    lines = [one for one in lines if not _LITERAL.search(one)]
     return [one for one in lines if not (loose and _GUESSED.match(one))]
 
 

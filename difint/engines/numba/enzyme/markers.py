@@ -10,18 +10,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, final
 
-Kind = Literal["push", "pull", "bend", "twice"]
-"""A primitive: pushforward, pullback, forward over reverse, forward over forward."""
+Kind = Literal["value", "push", "pull", "slip", "bend", "twice"]
+"""A primitive: ``f``, pushforward, pullback, pullback without ``f(x)``, forward over reverse,
+forward over forward. Where nobody wants ``f(x)`` Enzyme does not compute it, and may leave out the
+whole way there."""
 
 VECTORS: dict[Kind, tuple[str, ...]] = {
+    "value": ("x", "y"),
     "push": ("x", "dx", "y", "dy"),
     "pull": ("x", "dx", "y", "dy"),
+    "slip": ("x", "dx", "y", "dy"),
     "bend": ("x", "t", "g", "h", "y"),
     "twice": ("x", "dx", "s", "y", "ys", "dy", "ddy"),
 }
 """What a primitive takes. Of ``dx``, ``dy``, ``t``, ``h``, ``s``, ``ys`` and ``ddy`` there is one
 for each tangent of the width, but of ``dx`` and ``dy`` of ``twice``. ``g`` is a gradient, which
-must be zero on entry, and so must ``h``."""
+must be zero on entry, and so must ``h``. What stands in ``y`` of ``slip`` and ``bend`` means
+nothing."""
 
 _HEAD = """
 declare void @__enzyme_autodiff(...)
@@ -77,7 +82,7 @@ class Flat:
 
 def asked(kind: Kind, width: int, flat: Flat, entry: str, *, runtime: bool) -> str:
     """Write the functions that ask for a primitive; ``runtime`` decides activity at run time."""
-    body = {"push": _push, "pull": _pull, "bend": _bend, "twice": _twice}[kind]
+    body = {"push": _push, "pull": _pull, "slip": _slip, "bend": _bend, "twice": _twice}[kind]
     options = ['metadata !"enzyme_runtime_activity"'] if runtime else []
     wide = [*options, f'metadata !"enzyme_width", i64 {width}'] if width > 1 else options
     inner, lines = body(width, flat, ", ".join(["", *options]), ", ".join(["", *wide]))
@@ -95,8 +100,23 @@ def _kept(entry: str) -> str:
     )
 
 
-def _dup(primal: str, shadows: Sequence[str]) -> str:
-    return ", ".join(['metadata !"enzyme_dup"', f"ptr %{primal}", *shadows])
+def valued(flat: Flat, entry: str) -> str:
+    """Write the function that calls ``flat`` as it is."""
+    return "\n".join(
+        [
+            f"define internal i32 @{entry}({flat.parameters(VECTORS['value'])}) {{",
+            "  %status = alloca i32",
+            f"  call void @flat({flat.arguments(VECTORS['value'])}, ptr %status)",
+            "  %told = load i32, ptr %status",
+            "  ret i32 %told",
+            "}",
+        ]
+    )
+
+
+def _dup(primal: str, shadows: Sequence[str], *, needed: bool = True) -> str:
+    marker = "enzyme_dup" if needed else "enzyme_dupnoneed"
+    return ", ".join([f'metadata !"{marker}"', f"ptr %{primal}", *shadows])
 
 
 def _call(function: str, target: str, options: str, marked: Sequence[str]) -> str:
@@ -110,15 +130,21 @@ def _push(width: int, flat: Flat, options: str, wide: str) -> tuple[str, list[st
     return "", [*given, *more, _call("__enzyme_fwddiff", "flat", wide, marked)]
 
 
-def _pull(width: int, flat: Flat, options: str, wide: str) -> tuple[str, list[str]]:
+def _pull(
+    width: int, flat: Flat, options: str, wide: str, *, needed: bool = True
+) -> tuple[str, list[str]]:
     given, dx = flat.rows("dx", "x", width)
     more, dy = flat.rows("dy", "y", width)
-    marked = [_dup("x", dx), _dup("y", dy), flat.constants]
+    marked = [_dup("x", dx), _dup("y", dy, needed=needed), flat.constants]
     return "", [*given, *more, _call("__enzyme_autodiff", "flat", wide, marked)]
 
 
+def _slip(width: int, flat: Flat, options: str, wide: str) -> tuple[str, list[str]]:
+    return _pull(width, flat, options, wide, needed=False)
+
+
 def _bend(width: int, flat: Flat, options: str, wide: str) -> tuple[str, list[str]]:
-    one = [_dup("x", ["ptr %g"]), _dup("y", ["ptr %seed"]), flat.constants]
+    one = [_dup("x", ["ptr %g"]), _dup("y", ["ptr %seed"], needed=False), flat.constants]
     lines = [
         f"define void @slope({flat.parameters(['x', 'g', 'y'])}, ptr noalias %status) {{",
         f"  %seed = alloca {flat.y}",

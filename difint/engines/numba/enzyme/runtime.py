@@ -131,6 +131,34 @@ def with_malloc(code: str) -> str:
     return code.replace("@difint.malloc(", "@malloc(").replace("@difint.free(", "@free(")
 
 
+_ROOT = """
+define internal {ty} @difint_sqrt_{suffix}({ty} %x) alwaysinline {{
+  %steep = fcmp ueq {ty} %x, 0.0
+  %more = fmul {ty} %x, {big}
+  %most = fmul {ty} %more, {big}
+  %usual = call {ty} @llvm.sqrt.{suffix}({ty} %x)
+  %root = select i1 %steep, {ty} %most, {ty} %usual
+  ret {ty} %root
+}}
+"""
+"""A square root whose derivative at 0, and at NaN, is not finite. Enzyme's own is 0 there."""
+
+_BIG = {"double": ("f64", "sqrt", "1.0e+308"), "float": ("f32", "sqrtf", "0x47D2CED320000000")}
+
+
+def with_roots(code: str) -> str:
+    """Give square roots the derivative that they have at 0."""
+    for ty, (suffix, name, big) in _BIG.items():
+        theirs = rf"(call [^@\n]*)@(?:llvm\.sqrt\.{suffix}|{name})\("
+        called = re.sub(theirs, rf"\g<1>@difint_sqrt_{suffix}(", code)
+        if called != code:
+            declared = f"declare {ty} @llvm.sqrt.{suffix}({ty})\n"
+            lines = [one for one in called.splitlines() if f"@llvm.sqrt.{suffix}(" not in one]
+            code = "\n".join(lines) + "\n" + declared
+            code += _ROOT.format(ty=ty, suffix=suffix, big=big)
+    return code
+
+
 def runtime(*, reverse: bool) -> str:
     """Get the definitions of what Numba's code calls."""
     return _ALLOCATIONS + (_KEEPING if reverse else _COUNTING)

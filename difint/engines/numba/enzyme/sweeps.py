@@ -40,17 +40,30 @@ class Sizes:
     chunks: int
 
 
+def nothing(sizes: Sizes, value: Any, again: Any) -> Callable[..., Any]:
+    """Fill results where ``x`` or ``y`` is empty: zeros, and the value of ``f``."""
+    m = sizes.m
+
+    def sweep(x: Any, t: Any, leaves: Any, out: Any, lower: Any, first: Any, last: Any) -> None:
+        out[:] = 0
+        wanted = lower[0].size > 0 and lower[0].size == m
+        if wanted and value((x, lower[0]), leaves) != 0:
+            again(x, leaves)
+
+    return sweep
+
+
 def columns(sizes: Sizes, push: Any, again: Any) -> Callable[..., Any]:
     """Push a basis of ``x`` forward: the Jacobian, column by column."""
     n, m, width, x_dtype, y_dtype = sizes.n, sizes.m, sizes.width, sizes.x, sizes.y
-    room0 = scratch_of(width * n, x_dtype)
-    room1 = scratch_of(width * m, y_dtype)
-    room2 = scratch_of(m, y_dtype)
+    seeds_of = scratch_of(width * n, x_dtype)
+    made_of = scratch_of(width * m, y_dtype)
+    y_of = scratch_of(m, y_dtype)
 
     def sweep(x: Any, t: Any, leaves: Any, out: Any, lower: Any, first: Any, last: Any) -> None:
-        seeds, made = room0(), room1()
+        seeds, made = seeds_of(), made_of()
         seeds[:] = 0
-        y = room2()
+        y = y_of()
         for c in range(first, last):
             start = min(c * width, n - width)
             for k in range(width):
@@ -68,25 +81,33 @@ def columns(sizes: Sizes, push: Any, again: Any) -> Callable[..., Any]:
     return sweep
 
 
-def rows(sizes: Sizes, pull: Any, again: Any) -> Callable[..., Any]:
-    """Pull a basis of ``y`` back: the Jacobian, row by row, where it is wanted."""
-    n, m, width, y_dtype = sizes.n, sizes.m, sizes.width, sizes.y
-    room0 = scratch_of(width * m, y_dtype)
-    room1 = scratch_of(m, y_dtype)
+def rows(sizes: Sizes, slip: Any, pull: Any, again: Any) -> Callable[..., Any]:
+    """Pull a basis of ``y`` back: the Jacobian, row by row, where it is wanted.
+
+    Its entries have the precision of ``y``, and Enzyme's those of ``x``.
+    """
+    n, m, width, same = sizes.n, sizes.m, sizes.width, sizes.x == sizes.y
+    seeds_of, y_of = scratch_of(width * m, sizes.y), scratch_of(m, sizes.y)
+    made_of = scratch_of(0 if same else width * n, sizes.x)
 
     def sweep(x: Any, t: Any, leaves: Any, out: Any, lower: Any, first: Any, last: Any) -> None:
-        seeds, y = room0(), room1()
+        seeds, y, made = seeds_of(), y_of(), made_of()
         for c in range(first, last):
             start = min(c * width, m - width)
             seeds[:] = 0
             for k in range(width):
                 seeds[k * m + start + k] = 1
             block = out[start * n : (start + width) * n]
-            block[:] = 0
-            if pull((x, block, y, seeds), leaves) != 0:
+            rows = block if same else made
+            rows[:] = 0
+            if lower[0].size > 0:
+                status = pull((x, rows, lower[0], seeds), leaves)
+            else:
+                status = slip((x, rows, y, seeds), leaves)
+            if status != 0:
                 again(x, leaves)
-        if lower[0].size > 0:
-            lower[0][:] = y
+            if not same:
+                block[:] = made
 
     return sweep
 
@@ -94,10 +115,10 @@ def rows(sizes: Sizes, pull: Any, again: Any) -> Callable[..., Any]:
 def tangents(sizes: Sizes, push: Any, again: Any) -> Callable[..., Any]:
     """Push tangents forward."""
     n, m, width, batch, y_dtype = sizes.n, sizes.m, sizes.width, sizes.batch, sizes.y
-    room0 = scratch_of(m, y_dtype)
+    y_of = scratch_of(m, y_dtype)
 
     def sweep(x: Any, t: Any, leaves: Any, out: Any, lower: Any, first: Any, last: Any) -> None:
-        y = room0()
+        y = y_of()
         for c in range(first, last):
             start = min(c * width, batch - width)
             block = out[start * m : (start + width) * m]
@@ -110,45 +131,51 @@ def tangents(sizes: Sizes, push: Any, again: Any) -> Callable[..., Any]:
     return sweep
 
 
-def cotangents(sizes: Sizes, pull: Any, again: Any) -> Callable[..., Any]:
+def cotangents(sizes: Sizes, slip: Any, pull: Any, again: Any) -> Callable[..., Any]:
     """Pull cotangents back; Enzyme uses up its own copy of them."""
     n, m, width, batch, y_dtype = sizes.n, sizes.m, sizes.width, sizes.batch, sizes.y
-    room0 = scratch_of(width * m, y_dtype)
-    room1 = scratch_of(m, y_dtype)
+    seeds_of = scratch_of(width * m, y_dtype)
+    y_of = scratch_of(m, y_dtype)
 
     def sweep(x: Any, t: Any, leaves: Any, out: Any, lower: Any, first: Any, last: Any) -> None:
-        seeds, y = room0(), room1()
+        seeds, y = seeds_of(), y_of()
         for c in range(first, last):
             start = min(c * width, batch - width)
             seeds[:] = t[start * m : (start + width) * m]
             block = out[start * n : (start + width) * n]
             block[:] = 0
-            if pull((x, block, y, seeds), leaves) != 0:
+            if lower[0].size > 0:
+                status = pull((x, block, lower[0], seeds), leaves)
+            else:
+                status = slip((x, block, y, seeds), leaves)
+            if status != 0:
                 again(x, leaves)
-        if lower[0].size > 0:
-            lower[0][:] = y
 
     return sweep
 
 
-def pushed(sizes: Sizes, pull: Any, again: Any) -> Callable[..., Any]:
+def pushed(sizes: Sizes, slip: Any, pull: Any, again: Any) -> Callable[..., Any]:
     """Contract each row of the Jacobian with the tangents."""
     n, m, width, batch = sizes.n, sizes.m, sizes.width, sizes.batch
     x_dtype, y_dtype = sizes.x, sizes.y
-    room0 = scratch_of(width * m, y_dtype)
-    room1 = scratch_of(m, y_dtype)
-    room2 = scratch_of(width * n, x_dtype)
+    seeds_of = scratch_of(width * m, y_dtype)
+    y_of = scratch_of(m, y_dtype)
+    block_of = scratch_of(width * n, x_dtype)
 
     def sweep(x: Any, t: Any, leaves: Any, out: Any, lower: Any, first: Any, last: Any) -> None:
-        seeds, y = room0(), room1()
-        block = room2()
+        seeds, y = seeds_of(), y_of()
+        block = block_of()
         for c in range(first, last):
             start = min(c * width, m - width)
             seeds[:] = 0
             block[:] = 0
             for k in range(width):
                 seeds[k * m + start + k] = 1
-            if pull((x, block, y, seeds), leaves) != 0:
+            if lower[0].size > 0:
+                status = pull((x, block, lower[0], seeds), leaves)
+            else:
+                status = slip((x, block, y, seeds), leaves)
+            if status != 0:
                 again(x, leaves)
             for b in range(batch):
                 for k in range(width):
@@ -156,8 +183,6 @@ def pushed(sizes: Sizes, pull: Any, again: Any) -> Callable[..., Any]:
                     for j in range(n):
                         total += block[k * n + j] * t[b * n + j]
                     out[b * m + start + k] = total
-        if lower[0].size > 0:
-            lower[0][:] = y
 
     return sweep
 
@@ -166,14 +191,14 @@ def pulled(sizes: Sizes, push: Any, again: Any) -> Callable[..., Any]:
     """Contract each column of the Jacobian with the cotangents."""
     n, m, width, batch = sizes.n, sizes.m, sizes.width, sizes.batch
     x_dtype, y_dtype = sizes.x, sizes.y
-    room0 = scratch_of(width * n, x_dtype)
-    room1 = scratch_of(width * m, y_dtype)
-    room2 = scratch_of(m, y_dtype)
+    seeds_of = scratch_of(width * n, x_dtype)
+    made_of = scratch_of(width * m, y_dtype)
+    y_of = scratch_of(m, y_dtype)
 
     def sweep(x: Any, t: Any, leaves: Any, out: Any, lower: Any, first: Any, last: Any) -> None:
-        seeds, made = room0(), room1()
+        seeds, made = seeds_of(), made_of()
         seeds[:] = 0
-        y = room2()
+        y = y_of()
         for c in range(first, last):
             start = min(c * width, n - width)
             for k in range(width):
@@ -195,19 +220,21 @@ def pulled(sizes: Sizes, push: Any, again: Any) -> Callable[..., Any]:
     return sweep
 
 
-def slope(sizes: Sizes, pull: Any, again: Any) -> Callable[..., Any]:
+def slope(sizes: Sizes, slip: Any, pull: Any, again: Any) -> Callable[..., Any]:
     """Pull one back: the gradient, where it is wanted."""
     y_dtype = sizes.y
-    room0 = scratch_of(1, y_dtype)
+    y_of = scratch_of(1, y_dtype)
 
     def sweep(x: Any, t: Any, leaves: Any, out: Any, lower: Any, first: Any, last: Any) -> None:
-        y, seed = room0(), room0()
+        y, seed = y_of(), y_of()
         seed[:] = 1
         out[:] = 0
-        if pull((x, out, y, seed), leaves) != 0:
-            again(x, leaves)
         if lower[0].size > 0:
-            lower[0][0] = y[0]
+            status = pull((x, out, lower[0], seed), leaves)
+        else:
+            status = slip((x, out, y, seed), leaves)
+        if status != 0:
+            again(x, leaves)
 
     return sweep
 
@@ -215,14 +242,14 @@ def slope(sizes: Sizes, pull: Any, again: Any) -> Callable[..., Any]:
 def second(sizes: Sizes, twice: Any, again: Any) -> Callable[..., Any]:
     """Push the unit tangent of a scalar forward twice."""
     m, x_dtype, y_dtype = sizes.m, sizes.x, sizes.y
-    room0 = scratch_of(1, x_dtype)
-    room1 = scratch_of(m, y_dtype)
+    one_of = scratch_of(1, x_dtype)
+    y_of = scratch_of(m, y_dtype)
 
     def sweep(x: Any, t: Any, leaves: Any, out: Any, lower: Any, first: Any, last: Any) -> None:
-        one, y, dy = room0(), room1(), room1()
+        one, y, dy = one_of(), y_of(), y_of()
         one[:] = 1
         dy[:] = 0
-        other = room1()
+        other = y_of()
         other[:] = 0
         out[:] = 0
         if twice((x, one, one, y, other, dy, out), leaves) != 0:
@@ -237,11 +264,11 @@ def second(sizes: Sizes, twice: Any, again: Any) -> Callable[..., Any]:
 def products(sizes: Sizes, bend: Any, again: Any) -> Callable[..., Any]:
     """Push tangents through the gradient, which is computed in reverse."""
     n, width, batch, x_dtype, y_dtype = sizes.n, sizes.width, sizes.batch, sizes.x, sizes.y
-    room0 = scratch_of(1, y_dtype)
-    room1 = scratch_of(n, x_dtype)
+    y_of = scratch_of(1, y_dtype)
+    g_of = scratch_of(n, x_dtype)
 
     def sweep(x: Any, t: Any, leaves: Any, out: Any, lower: Any, first: Any, last: Any) -> None:
-        y, g = room0(), room1()
+        y, g = y_of(), g_of()
         for c in range(first, last):
             start = min(c * width, batch - width)
             block = out[start * n : (start + width) * n]
@@ -255,17 +282,17 @@ def products(sizes: Sizes, bend: Any, again: Any) -> Callable[..., Any]:
     return sweep
 
 
-def blocks(sizes: Sizes, bend: Any, again: Any) -> Callable[..., Any]:
+def blocks(sizes: Sizes, bend: Any, value: Any, again: Any) -> Callable[..., Any]:
     """Push a basis of ``x`` through the gradient: rows of the Hessian, where they are wanted."""
     n, width, x_dtype, y_dtype = sizes.n, sizes.width, sizes.x, sizes.y
-    room0 = scratch_of(width * n, x_dtype)
-    room1 = scratch_of(1, y_dtype)
-    room2 = scratch_of(n, x_dtype)
+    seeds_of = scratch_of(width * n, x_dtype)
+    y_of = scratch_of(1, y_dtype)
+    g_of = scratch_of(n, x_dtype)
 
     def sweep(x: Any, t: Any, leaves: Any, out: Any, lower: Any, first: Any, last: Any) -> None:
-        seeds = room0()
+        seeds = seeds_of()
         seeds[:] = 0
-        y, g = room1(), room2()
+        y, g = y_of(), g_of()
         for c in range(first, last):
             start = min(c * width, n - width)
             for k in range(width):
@@ -277,8 +304,8 @@ def blocks(sizes: Sizes, bend: Any, again: Any) -> Callable[..., Any]:
                 again(x, leaves)
             for k in range(width):
                 seeds[k * n + start + k] = 0
-        if lower[0].size > 0:
-            lower[0][0] = y[0]
+        if lower[0].size > 0 and value((x, lower[0]), leaves) != 0:
+            again(x, leaves)
         if lower[1].size > 0:
             lower[1][:] = g
 
@@ -288,14 +315,14 @@ def blocks(sizes: Sizes, bend: Any, again: Any) -> Callable[..., Any]:
 def twofold(sizes: Sizes, twice: Any, again: Any) -> Callable[..., Any]:
     """Push each tangent forward, and a basis of ``x`` through that: rows of ``H t``."""
     n, width, batch, x_dtype, y_dtype = sizes.n, sizes.width, sizes.batch, sizes.x, sizes.y
-    room0 = scratch_of(width * n, x_dtype)
-    room1 = scratch_of(1, y_dtype)
-    room2 = scratch_of(width, y_dtype)
+    seeds_of = scratch_of(width * n, x_dtype)
+    y_of = scratch_of(1, y_dtype)
+    slopes_of = scratch_of(width, y_dtype)
 
     def sweep(x: Any, t: Any, leaves: Any, out: Any, lower: Any, first: Any, last: Any) -> None:
-        seeds, y, dy = room0(), room1(), room1()
+        seeds, y, dy = seeds_of(), y_of(), y_of()
         seeds[:] = 0
-        slopes, bends = room2(), room2()
+        slopes, bends = slopes_of(), slopes_of()
         for c in range(first, last):
             start = min(c * width, n - width)
             for k in range(width):

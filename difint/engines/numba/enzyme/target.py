@@ -18,6 +18,7 @@ from numba.core.compiler_lock import global_compiler_lock
 from numba.core.cpu import CPUContext, CPUTargetOptions
 from numba.core.descriptors import TargetDescriptor
 from numba.core.dispatcher import Dispatcher
+from numba.core.fastmathpass import rewrite_module
 from numba.core.target_extension import (
     CPU,
     dispatcher_registry,
@@ -60,6 +61,8 @@ class _Context(CPUContext):
 
     def post_lowering(self, mod: Any, library: Any) -> None:
         """Leave calls of the runtime open: ``runtime`` has definitions that Enzyme can read."""
+        if self.fastmath:
+            rewrite_module(mod, self.fastmath)
 
 
 @final
