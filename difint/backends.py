@@ -368,9 +368,9 @@ class AutoEnzyme(Backend):
         """Return the engine's record."""
         try:
             module = self._import("enzyme_ad", "difint.engines.numba.enzyme")
+            engine: Engine = module.engine(self)
         except BackendUnavailableError as error:
             raise BackendUnavailableError(f"{error}\n{_ENZYME_WHEELS}", name=error.name) from error
-        engine: Engine = module.engine(self)
         return engine
 
     def counterpart(self, mode: Mode) -> AutoEnzyme:

@@ -156,9 +156,9 @@ class Plan:
         text = message(
             self.info.operator,
             f"this plan has no {name}",
-            expected="a plan of AutoNumba, of arrays or numbers",
+            expected="a plan of AutoNumba or AutoEnzyme, of arrays or numbers",
             got=f"{self.info.backend}, {self.info.signature} -> {self.info.result}",
-            remedy="Prepare with AutoNumba(), without trees, or call execute.",
+            remedy="Prepare with AutoNumba() or AutoEnzyme(), without trees, or call execute.",
         )
         raise UnsupportedError(text)
 

@@ -13,7 +13,7 @@ import numpy as np
 from scipy import sparse
 from scipy.integrate import solve_ivp
 
-from difint.backends import AutoFiniteDiff, AutoJax, AutoNumba, AutoTorch, Backend
+from difint.backends import AutoEnzyme, AutoFiniteDiff, AutoJax, AutoNumba, AutoTorch, Backend
 from difint.cli import brusselator, problems, report
 from difint.cli.problems import StiffProblem
 from difint.cli.progress import Progress
@@ -77,6 +77,7 @@ class JacobianSource:
 
 SOURCES: tuple[JacobianSource, ...] = (
     JacobianSource(AutoNumba(), lambda problem: problem.fill, in_place=True),
+    JacobianSource(AutoEnzyme(), lambda problem: problem.fill, in_place=True),
     JacobianSource(AutoJax(x64=True), lambda problem: problem.in_jax),
     JacobianSource(AutoTorch(), lambda problem: problem.in_torch),
     JacobianSource(AutoFiniteDiff()),

@@ -63,7 +63,7 @@ def engine(backend: AutoEnzyme) -> Engine:
     """Make the engine's record.
 
     Raises:
-        ModuleNotFoundError: the package ``enzyme-ad`` is not installed.
+        BackendUnavailableError: the package ``enzyme-ad`` lacks its compiler.
     """
     library()
     arrays = replace(

@@ -93,7 +93,7 @@ def _compiled(problem: Problem, function: EnzymeFunction, plan: _Plan, size: int
     kind: Literal["push", "bend"] = "push" if plan.operator == "jacobian" else "bend"
     calls = [caller(derivative_of(function, kind, plan.width))]
     calls += [caller(derivative_of(function, "value", 1))] if kind == "bend" else []
-    make = _jacobian if plan.operator == "jacobian" else _hessian
+    make: Callable[..., Any] = _jacobian if plan.operator == "jacobian" else _hessian
     products = njit(**PART)(make(plan, *calls, raising(function)))
     core = njit(**PART)(_sweep(plan, products))
     x, y = problem.x, problem.y

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import subprocess
@@ -9,11 +10,13 @@ import sys
 from functools import cache
 from importlib.metadata import version
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 from threading import Lock, Timer
 from typing import Any, final
 
 from difint.engines.numba.enzyme.worker import FLAGS, LOOSE, read, write
+from difint.errors import unavailable
 
 _SECONDS = 300.0
 """How long Enzyme may take for one function, before it is taken to hang."""
@@ -33,20 +36,17 @@ class _Worker:
         """Differentiate; get the IR, and what went wrong, one of which is empty."""
         with self._lock:
             process = self._running()
-            assert process.stdin is not None
-            assert process.stdout is not None
             timer = Timer(_SECONDS, process.kill)
             timer.start()
             try:
-                write(process.stdin, source.encode())
-                answers = [read(process.stdout), read(process.stdout)]
-            except BrokenPipeError:
-                answers = [None]
+                code, complaint = _exchanged(process, source.encode())
+            except BaseException:  # interrupted: its answer would be taken for the next one
+                self.stop()
+                raise
             finally:
                 timer.cancel()
-            if None not in answers:
-                code, complaint = (one.decode() for one in answers if one is not None)
-                return code, complaint
+            if code is not None and complaint is not None:
+                return code.decode(), complaint.decode()
             self._process = None
             return "", _ended(process.wait())
 
@@ -61,7 +61,24 @@ class _Worker:
                 **pipes,
             )
             self._owner = os.getpid()
+            atexit.register(self.stop)
         return self._process
+
+    def stop(self) -> None:
+        """End the process, if it is this one's."""
+        if self._process is not None and self._owner == os.getpid():
+            self._process.kill()
+            self._process.communicate()
+            self._process = None
+
+
+def _exchanged(process: Any, message: bytes) -> tuple[bytes | None, bytes | None]:
+    """Send a message, and read the two that answer it; ``None`` for what does not come."""
+    try:
+        write(process.stdin, message)
+    except BrokenPipeError:
+        return None, None
+    return read(process.stdout), read(process.stdout)
 
 
 def _ended(code: int) -> str:
@@ -85,13 +102,17 @@ def differentiate(source: str, *, loose: bool = False) -> tuple[str, str]:
 
 @cache
 def library() -> Path:
-    """Find Enzyme's extension module, without importing it."""
-    import importlib.util
+    """Find Enzyme's extension module, without importing it.
 
-    spec = importlib.util.find_spec("enzyme_ad")
-    if spec is None or not spec.submodule_search_locations:
-        raise ModuleNotFoundError("No module named 'enzyme_ad'", name="enzyme_ad")
-    return Path(spec.submodule_search_locations[0]) / "jax" / "enzyme_call.so"
+    Raises:
+        BackendUnavailableError: it is not there.
+    """
+    spec = find_spec("enzyme_ad")
+    folders = [] if spec is None else spec.submodule_search_locations or []
+    found = [place for one in folders for place in Path(one).glob("jax/enzyme_call*.so")]
+    if not found:
+        raise unavailable("AutoEnzyme", "enzyme-ad", "enzyme")
+    return found[0]
 
 
 @cache
