@@ -87,10 +87,14 @@ class Primal:
         """Write ``flat``, which takes no slots for a result and an exception."""
         flat = self.flat
         declared = f"declare i32 @{name}({', '.join(['ptr'] * 4 + list(flat.leaves))})\n"
-        head = f"define void @flat({flat.parameters(['x', 'y'])}, ptr noalias %status) {{\n"
+        head = f"define void @flat({flat.hinted}, ptr noalias %status) {{\n"
         call = f"  %told = call i32 @{name}(ptr %result, ptr %raised, {flat.arguments(['x', 'y'])})"
         slots = "  %result = alloca ptr\n  %raised = alloca ptr\n"
         return f"{declared}{head}{slots}{call}\n  store i32 %told, ptr %status\n  ret void\n}}\n"
+
+
+_INLINED = 1000
+"""Up to which size functions are inlined: in those that return structures Enzyme sees less."""
 
 
 def _simplify(module: Any) -> None:
@@ -98,6 +102,7 @@ def _simplify(module: Any) -> None:
     chosen = binding.create_pipeline_tuning_options(speed_level=3)
     chosen.loop_vectorization = chosen.slp_vectorization = chosen.loop_interleaving = False
     chosen.loop_unrolling = False
+    chosen.inlining_threshold = _INLINED
     builder = binding.create_pass_builder(machine(), chosen)
     manager = builder.getModulePassManager()
     manager.add_global_dead_code_eliminate_pass()
@@ -151,8 +156,19 @@ class Derivative:
         return name, library
 
     def _differentiated(self) -> tuple[str, str]:
-        """Run Enzyme, or find what it made before."""
-        source = self.primal.text(reverse=self.kind in ("pull", "slip", "bend"))
+        """Run Enzyme, or find what it made before.
+
+        Forward it may fail to follow how references are counted; memory is kept then.
+        """
+        if self.kind in ("pull", "slip", "bend"):
+            return self._with(reverse=True)
+        try:
+            return self._with(reverse=False)
+        except NotDifferentiable:
+            return self._with(reverse=True)
+
+    def _with(self, *, reverse: bool) -> tuple[str, str]:
+        source = self.primal.text(reverse=reverse)
         if reason := misunderstood(source):
             raise NotDifferentiable(reason)
         told = (source, self.kind, self.width, repr(self.primal.flat), _versions())
@@ -161,9 +177,7 @@ class Derivative:
         place = None if within is None else within / f"{key}.enzyme"
         kept = _kept(place)
         if kept is None:
-            kept = (
-                self._valued(source, entry) if self.kind == "value" else self._asked(source, entry)
-            )
+            kept = (self._valued if self.kind == "value" else self._asked)(source, entry)
             if place is not None:
                 _store(place, kept)
         return entry, kept
@@ -214,8 +228,8 @@ def _never_returns(code: str, entry: str) -> bool:
 
 def _told(lines: list[str]) -> str:
     """Choose the line that says most."""
-    errors = [one for one in lines if "error" in one.lower() or "Enzyme" in one]
-    first = (errors or lines or ["Enzyme made no code"])[0]
+    clear = [one for one in lines if "Enzyme: " in one and "Function Attrs" not in one]
+    first = (clear or lines or ["Enzyme made no code"])[0]
     return first.replace("error: <unknown>:0:0: ", "")[:300]
 
 

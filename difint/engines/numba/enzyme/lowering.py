@@ -174,8 +174,8 @@ def _with_primal(function: EnzymeFunction, lowering: Lowering, x: Any, y: Any) -
     adopted = adoption.adopt(lowering.f)
     made = primal_of(lowering, adopted, function.contexts, function.leaves, sizes)
     llvm = {np.dtype(np.float32): "float", np.dtype(np.float64): "double"}
-    leaves = tuple(map(_llvm, function.leaves))
-    flat = Flat(x.size, y.size, llvm[x.dtype], llvm[y.dtype], leaves)
+    leaves = tuple(map(_llvm, function.leaves)), tuple(map(_hint, function.leaves))
+    flat = Flat(x.size, y.size, llvm[x.dtype], llvm[y.dtype], *leaves)
     complete = replace(function, primal=Primal(*made, flat))
     with _lock:
         key = function.digest.key()
@@ -192,3 +192,12 @@ def _llvm(place: Place) -> str:
     if isinstance(place.ty, types.Float):
         return "double" if place.ty.bitwidth == 64 else "float"
     return f"i{place.ty.bitwidth}" if isinstance(place.ty, types.Integer) else "i8"
+
+
+def _hint(place: Place) -> str:
+    """Name what a leaf is made of in Enzyme's words."""
+    ty = getattr(place.ty, "dtype", place.ty)
+    ty = ty.underlying_float if isinstance(ty, types.Complex) else ty
+    if isinstance(ty, types.Float):
+        return "Float@double" if ty.bitwidth == 64 else "Float@float"
+    return "Integer"

@@ -46,6 +46,7 @@ class Flat:
         x: the LLVM type of entries of ``x``.
         y: the LLVM type of entries of ``y``.
         leaves: the LLVM types of the leaves.
+        hints: what the leaves are, or what they point to, in Enzyme's words.
     """
 
     n: int
@@ -53,6 +54,7 @@ class Flat:
     x: str
     y: str
     leaves: tuple[str, ...]
+    hints: tuple[str, ...]
 
     def parameters(self, names: Sequence[str]) -> str:
         """Declare pointers of these names, and the leaves."""
@@ -63,6 +65,16 @@ class Flat:
         """Pass them on."""
         parts = [f"ptr %{name}" for name in names]
         return ", ".join([*parts, *(f"{ty} %leaf{i}" for i, ty in enumerate(self.leaves))])
+
+    @property
+    def hinted(self) -> str:
+        """Declare ``x``, ``y`` and the leaves, with what Enzyme may not find out by itself."""
+        given = [
+            ("ptr noalias", f"Float@{ty}", name) for name, ty in (("x", self.x), ("y", self.y))
+        ]
+        pairs = enumerate(zip(self.leaves, self.hints, strict=True))
+        given += [(ty, hint, f"leaf{i}") for i, (ty, hint) in pairs]
+        return ", ".join(_hinted(*one) for one in given)
 
     @property
     def constants(self) -> str:
@@ -78,6 +90,11 @@ class Flat:
             f"  %{name}.{k} = getelementptr {ty}, ptr %{name}, i64 {k * size}" for k in range(width)
         ]
         return lines, names
+
+
+def _hinted(ty: str, hint: str, name: str) -> str:
+    pointed = f"[-1]:Pointer, [-1,-1]:{hint}" if ty.startswith("ptr") else f"[-1]:{hint}"
+    return f'{ty} "enzyme_type"="{{{pointed}}}" %{name}'
 
 
 def asked(kind: Kind, width: int, flat: Flat, entry: str, *, runtime: bool) -> str:
