@@ -68,7 +68,7 @@ def engine(backend: AutoEnzyme) -> Engine:
     library()
     arrays = replace(
         NUMPY_ARRAYS,
-        name="numba",
+        name="enzyme",
         kinds=KINDS,
         lower=partial(lower, backend),
         watch=watch,

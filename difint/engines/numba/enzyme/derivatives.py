@@ -21,7 +21,7 @@ from difint.engines.numba.enzyme.markers import VECTORS, Flat, Kind, asked, valu
 from difint.engines.numba.enzyme.process import differentiate, enzyme_version
 from difint.engines.numba.enzyme.runtime import runtime, with_malloc, with_roots, within_arena
 from difint.engines.numba.enzyme.target import code_of, machine
-from difint.engines.numba.enzyme.text import canonical, for_numba, plain
+from difint.engines.numba.enzyme.text import as_calls, canonical, for_numba, plain
 from difint.engines.numba.enzyme.understood import misunderstood
 from difint.engines.numba.enzyme.worker import FLAGS
 from difint.engines.numba.linking import Part
@@ -72,10 +72,10 @@ class Primal:
 
     def _compiled(self, reverse: bool) -> str:
         module, name, ty = code_of(self.dispatcher, self.signature)
-        whole = binding.parse_assembly(str(module))
+        whole = binding.parse_assembly(as_calls(str(module)))
         needed = [one.name for one in whole.functions if one.is_declaration]
         for one in (self._flattened(name, ty), definitions(needed), runtime(reverse=reverse)):
-            whole.link_in(binding.parse_assembly(one))
+            whole.link_in(binding.parse_assembly(as_calls(one)))
         for one in (*whole.functions, *whole.global_variables):
             if not one.is_declaration and one.name != "flat":
                 one.linkage = "internal"

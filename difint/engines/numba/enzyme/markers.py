@@ -100,7 +100,8 @@ def _hinted(ty: str, hint: str, name: str) -> str:
 def asked(kind: Kind, width: int, flat: Flat, entry: str, *, runtime: bool) -> str:
     """Write the functions that ask for a primitive; ``runtime`` decides activity at run time."""
     body = {"push": _push, "pull": _pull, "slip": _slip, "bend": _bend, "twice": _twice}[kind]
-    options = ['metadata !"enzyme_runtime_activity"'] if runtime else []
+    options = ['metadata !"enzyme_strong_zero"']
+    options += ['metadata !"enzyme_runtime_activity"'] if runtime else []
     wide = [*options, f'metadata !"enzyme_width", i64 {width}'] if width > 1 else options
     inner, lines = body(width, flat, ", ".join(["", *options]), ", ".join(["", *wide]))
     head = f"define i32 @{entry}({flat.parameters(VECTORS[kind])}) {{"

@@ -159,9 +159,28 @@ def with_roots(code: str) -> str:
     return code
 
 
+_CUBE_ROOT = """
+declare {ty} @llvm.pow.{suffix}({ty}, {ty})
+declare {ty} @llvm.fabs.{suffix}({ty})
+define linkonce_odr {ty} @{name}({ty} %x) alwaysinline {{
+  %size = call {ty} @llvm.fabs.{suffix}({ty} %x)
+  %root = call {ty} @llvm.pow.{suffix}({ty} %size, {ty} {third})
+  %below = fcmp olt {ty} %x, 0.0
+  %opposite = fneg {ty} %root
+  %signed = select i1 %below, {ty} %opposite, {ty} %root
+  ret {ty} %signed
+}}
+"""
+"""A cube root whose derivative is right in reverse, which that of the C library's is not."""
+
+_CUBE_ROOTS = _CUBE_ROOT.format(
+    ty="double", suffix="f64", name="cbrt", third="0x3FD5555555555555"
+) + _CUBE_ROOT.format(ty="float", suffix="f32", name="cbrtf", third="0x3FD5555560000000")
+
+
 def runtime(*, reverse: bool) -> str:
     """Get the definitions of what Numba's code calls."""
-    return _ALLOCATIONS + (_KEEPING if reverse else _COUNTING)
+    return _ALLOCATIONS + (_KEEPING if reverse else _COUNTING) + _CUBE_ROOTS
 
 
 _ARENA = """

@@ -35,8 +35,13 @@ def for_numba(code: str) -> str:
     """Prepare Enzyme's code for Numba's LLVM; drop what kept the entry alive."""
     code = plain(_KEEP.sub("", _ENTRY.sub("", code)))
     code = _NEWER.sub("", _MEMORY.sub("", code))
+    code = as_intrinsics(code)
     code = _SPECIAL.sub(lambda found: _BITS.get(found[0], "0x7FF8000000000000"), code)
-    return _FLOAT.sub(_as_double, code).replace("memory(, ", "memory(")
+    return (
+        _FLOAT.sub(_as_double, code)
+        .replace("memory(, ", "memory(")
+        .replace("memory()", "memory(none)")
+    )
 
 
 _NAME = r'"[^"\n]+"|[\w.$-]+'
@@ -52,3 +57,47 @@ def canonical(code: str, fixed: frozenset[str]) -> str:
     renamed = [one for one in dict.fromkeys(defined) if one not in kept]
     names = {one: f"@difint.{i}" for i, one in enumerate(renamed)}
     return _SYMBOL.sub(lambda found: names.get(found[1], found[0]), code)
+
+
+_INTRINSICS = "sin|cos|tan|asin|acos|atan|sinh|cosh|tanh|exp|exp2|log|log2|log10|pow"
+_CALLED = re.compile(rf"@llvm\.({_INTRINSICS})\.f(32|64)\(")
+_LIBRARY = re.compile(rf"@({_INTRINSICS})(f?)\((?=double|float)")
+
+
+def as_calls(code: str) -> str:
+    """Write elementary functions as calls of the C library's, of which LLVM knows nothing.
+
+    Those that it knows it computes before a branch, and chooses then: Enzyme would multiply an
+    infinite derivative of what is not chosen by zero.
+    """
+
+    def called(found: re.Match[str]) -> str:
+        return f"@{found[1]}{'f' if found[2] == '32' else ''}("
+
+    code = _CALLED.sub(called, code)
+    return _declared(code, " nobuiltin nofree nosync nounwind willreturn memory(none)")
+
+
+def as_intrinsics(code: str) -> str:
+    """Write them as LLVM's own again, which it simplifies."""
+
+    def own(found: re.Match[str]) -> str:
+        return f"@llvm.{found[1]}.f{'32' if found[2] else '64'}("
+
+    return _declared(_LIBRARY.sub(own, code), "")
+
+
+_DECLARED = re.compile(
+    rf"^declare [^@\n]*?(double|float) @((?:llvm\.)?({_INTRINSICS})(?:f|\.f\d+)?)\(.*$",
+    re.MULTILINE,
+)
+
+
+def _declared(code: str, known: str) -> str:
+    """Declare elementary functions once, and say no more of them than what is ``known``."""
+    found = {one[2]: one for one in _DECLARED.finditer(code)}
+    lines = [
+        f"declare {one[1]} @{name}({', '.join([one[1]] * (2 if one[3] == 'pow' else 1))}){known}\n"
+        for name, one in found.items()
+    ]
+    return _DECLARED.sub("", code) + "".join(lines)

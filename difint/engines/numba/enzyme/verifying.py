@@ -6,13 +6,14 @@ example, points near it decide; where ``f`` is not finite there, nothing can be 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, final
 
 import numpy as np
 
 from difint.engine import Compiled
-from difint.engines.numba.enzyme.lowering import EnzymeFunction
+from difint.engines.numba.adopted import Adopted
 from difint.errors import UnsupportedError, message
 from difint.problem import Problem
 
@@ -26,18 +27,21 @@ _Vectors = Callable[[Any], Any]
 
 
 def verify(
-    operator: str, problem: Problem, function: EnzymeFunction, made: Compiled, batch: int | None
+    operator: str, problem: Problem, function: Adopted, made: Compiled, batch: int | None
 ) -> None:
     """Compare a plan with differences along one direction; refuse it if they disagree."""
     x = np.asarray((problem.x_form.enter or np.asarray)(problem.source.x), problem.x.dtype)
     if 0 in (x.size, problem.y.size):
         return
-    for got, base, along in _pairs(operator, problem, function, made, batch):
-        found = [_compared(got, base, x, along)]
+    v = _direction(x, np.random.default_rng(0))
+    contexts = tuple(context.value for context in problem.source.contexts)
+    example = _Example(operator, problem.y, function, made, batch, contexts, v)
+    random = np.random.default_rng(1)
+    nearby = [(x + 1e-3 * _direction(x, random)).astype(x.dtype) for _ in range(_NEARBY)]
+    for got, base in example.pairs():
+        found = [_compared(got, base, x, v)]
         if found[0] is not True:
-            random = np.random.default_rng(1)
-            points = [x + 1e-3 * _direction(x, random) for _ in range(_NEARBY)]
-            found += [_compared(got, base, one.astype(x.dtype), along) for one in points]
+            found += [_compared(got, base, one, v) for one in nearby]
         if False in found and True not in found[1:]:
             _refuse(operator)
 
@@ -46,52 +50,75 @@ def _direction(x: Any, random: Any) -> Any:
     """Choose a direction whose entries are as large as those of ``x``."""
     size = np.where(x == 0, np.abs(x).mean() or 1.0, np.abs(x))
     size = np.where(np.isfinite(size), size, 1.0)
-    return (random.choice([-1.0, 1.0], x.shape) * random.uniform(0.5, 1.0, x.shape) * size).astype(
-        x.dtype
-    )
+    chosen = random.choice([-1.0, 1.0], x.shape) * random.uniform(0.5, 1.0, x.shape) * size
+    return chosen.astype(x.dtype)
 
 
-def _pairs(
-    operator: str, problem: Problem, function: EnzymeFunction, made: Compiled, batch: int | None
-) -> Iterator[tuple[_Vectors, _Vectors, Any]]:
-    """List what to compare: a derivative's product with a direction, of what, and along what."""
-    contexts = [context.value for context in problem.source.contexts]
-    random, n, m = np.random.default_rng(0), problem.x.size, problem.y.size
-    x = np.asarray((problem.x_form.enter or np.asarray)(problem.source.x), problem.x.dtype)
-    v = _direction(x, random)
-    t = random.uniform(0.5, 1.0, problem.y.shape).astype(problem.y.dtype)
+@final
+@dataclass(frozen=True, slots=True)
+class _Example:
+    """A plan at its example.
 
-    def value(x: Any) -> Any:
-        return np.ravel(function(x, *contexts))
+    Attributes:
+        operator: its operator.
+        y: an array like the value of ``f``.
+        function: ``f``.
+        made: what computes it.
+        batch: the number of tangents in a tuple; ``None`` for one, or none.
+        contexts: the values of the contexts.
+        v: the direction, and the tangent of operators that push one.
+    """
 
-    def results(x: Any) -> Any:
-        tangent = {"pushforward": [v], "hvp": [v], "pullback": [t]}.get(operator, [])
-        tangent = tangent if batch is None or not tangent else [tuple(tangent) * batch]
-        *lower, out = made.full(x, *tangent, *contexts)
-        return [np.ravel(one) for one in (*lower, out if batch is None else out[-1])]
+    operator: str
+    y: Any
+    function: Adopted
+    made: Compiled
+    batch: int | None
+    contexts: tuple[Any, ...]
+    v: Any
 
-    def slope(x: Any) -> Any:
-        return results(x)[-2]
+    def pairs(self) -> list[tuple[_Vectors, _Vectors]]:
+        """List what to compare: a derivative's product with the direction, and what it is of."""
+        flat, m = self.v.ravel(), self.y.size
+        if self.operator == "pushforward":
+            return [(self._last, self._value)]
+        if self.operator == "pullback":
+            weighed = self._cotangent.ravel()
+            return [(lambda x: _dot(self._last(x), flat), lambda x: _dot(weighed, self._value(x)))]
+        if self.operator in ("derivative", "gradient", "jacobian"):
+            return [(lambda x: self._last(x).reshape(m, flat.size) @ flat, self._value)]
+        if self.operator == "second_derivative":
+            first = (lambda x: self._slope(x) * flat, self._value)
+            return [first, (lambda x: self._last(x) * flat, self._slope)]
+        first = (lambda x: _dot(self._slope(x), flat), self._value)
+        if self.operator == "hvp":
+            return [first, (self._last, self._slope)]
+        return [first, (lambda x: self._last(x).reshape(flat.size, -1) @ flat, self._slope)]
 
-    if operator == "pushforward":
-        yield lambda x: results(x)[-1], value, v
-    elif operator == "pullback":
-        yield (
-            lambda x: np.atleast_1d(results(x)[-1] @ v.ravel()),
-            lambda x: np.atleast_1d(t.ravel() @ value(x)),
-            v,
-        )
-    elif operator in ("derivative", "gradient", "jacobian"):
-        yield lambda x: results(x)[-1].reshape(m, n) @ v.ravel(), value, v
-    elif operator == "second_derivative":
-        yield lambda x: slope(x) * v.ravel(), value, v
-        yield lambda x: results(x)[-1] * v.ravel(), slope, v
-    else:
-        yield lambda x: np.atleast_1d(slope(x) @ v.ravel()), value, v
-        if operator == "hvp":
-            yield lambda x: results(x)[-1], slope, v
-        else:
-            yield lambda x: results(x)[-1].reshape(n, n) @ v.ravel(), slope, v
+    @property
+    def _cotangent(self) -> Any:
+        return np.random.default_rng(2).uniform(0.5, 1.0, self.y.shape).astype(self.y.dtype)
+
+    def _value(self, x: Any) -> Any:
+        return np.ravel(self.function(x, *self.contexts))
+
+    def _results(self, x: Any) -> list[Any]:
+        given = {"pushforward": [self.v], "hvp": [self.v], "pullback": [self._cotangent]}
+        tangent = given.get(self.operator, [])
+        if self.batch is not None and tangent:
+            tangent = [tuple(tangent) * self.batch]
+        *lower, out = self.made.full(x, *tangent, *self.contexts)
+        return [*lower, out if self.batch is None else out[-1]]
+
+    def _last(self, x: Any) -> Any:
+        return np.ravel(self._results(x)[-1])
+
+    def _slope(self, x: Any) -> Any:
+        return np.ravel(self._results(x)[-2])
+
+
+def _dot(a: Any, b: Any) -> Any:
+    return np.atleast_1d(a @ b)
 
 
 def _compared(got: _Vectors, base: _Vectors, x: Any, along: Any) -> bool | None:
