@@ -137,6 +137,7 @@ ROWS = (
     Row(sparse(FD(), **LOCAL), ("numpy, sparse", "numpy, bare", "numpy, empty")),
     Row(sparse(FD("complex_step"), **BY_NAN), ("numpy, sparse",)),
     Row(sparse(NUMBA()), ("numpy, sparse bare",)),
+    Row(sparse(ENZYME()), ("numpy, sparse bare",)),
     Row(sparse(JAX()), ("jax, sparse",)),
     Row(sparse(JAX(), chunk_size=2), ("jax, sparse bare",)),
     Row(sparse(JAX("reverse"), format="csc", **BY_NAN), ("jax, sparse bare",)),

@@ -82,8 +82,9 @@ def test_bench_every_backend_that_can(model, capsys):
     assert out.startswith("jacobian of own_model:square\n\nvariant ")
     for backend in ("AutoFiniteDiff()", "AutoJax(x64=True)", "AutoJax(mode='reverse', x64=True)"):
         assert backend in out
-    line, of_torch = [line for line in out.splitlines() if "could not" in line]
+    line, of_enzyme, of_torch = [line for line in out.splitlines() if "could not" in line]
     assert line.startswith("AutoNumba() could not: UnsupportedError: jacobian: AutoNumba cannot")
+    assert of_enzyme.startswith("AutoEnzyme(), AutoEnzyme(mode='forward'), AutoEnzyme(mode='rever")
     assert of_torch.startswith("AutoTorch(), ") and "AutoTorch gives f tensors" in of_torch
 
 
@@ -134,7 +135,7 @@ def test_bench_where_no_backend_can(model, capsys):
     code, out, _ = bench(capsys, "own_model:square", operator="gradient")
     assert code == 1
     assert out.endswith("No backend could.\n") and out.count("could not: ArgumentError") == 1
-    assert out.count("could not") == 3
+    assert out.count("could not") == 4
     assert "f(x) is not what this operator takes" in out
 
 

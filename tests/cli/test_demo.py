@@ -210,7 +210,7 @@ def check_rows(problem, rows):
     for (_, method), row in rows.items():
         assert row["error"] < (1e-4 if method == "BDF" else 1e-6)
         assert 0 < row["j_calls"] < row["f_calls"] < 10_000
-    _, exact, _, central, own = (source.label(problem) for source in demo.SOURCES)
+    _, _, exact, _, central, own = (source.label(problem) for source in demo.SOURCES)
     for method in problem.methods:
         calls = rows[exact, method]["f_calls"]
         assert rows[central, method]["f_calls"] > calls

@@ -94,6 +94,7 @@ def test_settings_with_the_same_gaps_are_listed_once():
         "AutoFiniteDiff(scheme='complex_step')",
         "AutoJax()",
         "AutoNumba()",
+        "AutoEnzyme()",
         "AutoTorch()",
         "AutoTorch(compile='eager')",
     ]
@@ -103,4 +104,4 @@ def test_the_table_in_the_docs_is_that_of_the_command():
     text = (Path(difint.__file__).parents[1] / "docs" / "backends.md").read_text()
     for gap in gaps_of(BACKENDS):
         assert f"| `{gap.backend}` | {gap.feature} | {gap.reason} |" in text
-    assert text.count("| refused: pass the real") == 6
+    assert text.count("| refused: pass the real") == 7

@@ -113,7 +113,7 @@ def test_in_32_bit_mode():
         "AutoJax(mode='forward', x64=True)",
         "AutoJax(mode='reverse', x64=True)",
     }
-    tried = di.AutoNumba, di.AutoTorch
+    tried = di.AutoNumba, di.AutoEnzyme, di.AutoTorch
     others = [reason for one, reason in found.rejected if not isinstance(one, tried)]
     assert others and all("32-bit mode" in reason for reason in others)
 
