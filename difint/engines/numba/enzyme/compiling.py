@@ -31,6 +31,10 @@ _WIDE = 16
 """Tangents that go through at once, where nobody says how many: code grows with them."""
 
 
+_LONG = 40_000
+"""Bytes of bytecode, times tangents, that are differentiated at once."""
+
+
 @final
 @dataclass(frozen=True, slots=True)
 class Recipe:
@@ -215,14 +219,18 @@ def refusal(operator: str, reason: str) -> UnsupportedError:
 def _sizes(recipe: Recipe, problem: Problem, function: EnzymeFunction, batch: int | None) -> Sizes:
     n, m, count = problem.x.size, problem.y.size, batch or 1
     seeds = {"x": n, "y": m, "t": count, "1": 1}[recipe.seeds]
-    width = max(1, min(seeds, function.backend.width or _wide(seeds)))
+    width = max(1, min(seeds, function.backend.width or wide(seeds, _WIDE, function)))
     dtypes = from_dtype(problem.x.dtype), from_dtype(problem.y.dtype)
     return Sizes(n, m, *dtypes, count, width, -(-seeds // width))
 
 
-def _wide(seeds: int) -> int:
-    """Choose a width: all, if they are not many, or such that calls are equally wide."""
-    return -(-seeds // -(-seeds // _WIDE)) if seeds else 1
+def wide(seeds: int, most: int, function: EnzymeFunction) -> int:
+    """Choose a width: all, if they are not many, or such that calls are equally wide.
+
+    Code grows with it, and so does the time to make it: long functions take fewer at once.
+    """
+    most = max(1, min(most, _LONG // max(function.length, 1)))
+    return -(-seeds // -(-seeds // most)) if seeds else 1
 
 
 def made_sweep(recipe: Any, sizes: Sizes, function: EnzymeFunction) -> Any:

@@ -25,6 +25,7 @@ from difint.engines.numba.enzyme.compiling import (
     function_of,
     opened,
     raising,
+    wide,
 )
 from difint.engines.numba.enzyme.derivatives import caller
 from difint.engines.numba.enzyme.lowering import EnzymeFunction
@@ -71,7 +72,8 @@ def entries(
 ) -> Compiled:
     """Compile the entries of a matrix."""
     function = function_of(problem)
-    count, most = max(job.count, 1), job.chunk or function.backend.width or _MOST
+    count = max(job.count, 1)
+    most = job.chunk or function.backend.width or wide(count, _MOST, function)
     chunks = -(-count // min(most, count))
     width = -(-count // chunks)
     rows = problem.y.size if operator == "jacobian" else problem.x.size

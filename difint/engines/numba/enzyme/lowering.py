@@ -57,6 +57,7 @@ class EnzymeFunction(Adopted):
         contexts: descriptions of the contexts.
         leaves: the places of their leaves.
         in_place: ``f`` fills ``y``.
+        length: the bytes of the bytecode of ``f`` and all that it calls.
         frozen: the names of the values that were frozen.
         probe: ``probe(x, leaves..., fill) -> (y, x afterwards)``, with its indices checked.
         kernels: kernels made so far, by what they were made for.
@@ -69,6 +70,7 @@ class EnzymeFunction(Adopted):
     contexts: tuple[Any, ...]
     leaves: tuple[Place, ...]
     in_place: bool
+    length: int
     frozen: tuple[str, ...]
     probe: Any
     kernels: dict[Any, Any]
@@ -121,7 +123,8 @@ def _adopted(backend: AutoEnzyme, lowering: Lowering, x: Any) -> EnzymeFunction:
             _functions.move_to_end(key)
             return _functions[key]
     probe = _probe(lowering, f, (contexts, leaves, digest), x)
-    how = (lowering.y is not None, adoption.names, probe)
+    length = sum(len(code.co_code) for code, _ in adoption.codes)
+    how = (lowering.y is not None, length, adoption.names, probe)
     return EnzymeFunction(backend, None, contexts, leaves, *how, {}, {}, digest)
 
 

@@ -43,6 +43,17 @@ class _Raw(Whole):
 
     def _optimize_final_module(self) -> None: ...
 
+    def _finalize_final_module(self) -> None:
+        self._finalize_dynamic_globals()
+        self._verify_declare_only_symbols()
+        self._declare_environments()
+        self._finalized = True
+
+    def get_pointer_to_function(self, name: str) -> int:
+        """Say that there is no machine code, not even of recursive functions."""
+        self._ensure_finalized()
+        return 0
+
 
 @final
 class _Codegen(JITCPUCodegen):

@@ -39,7 +39,9 @@ _REASONS: Final = (
     ("numba_ez_", "a decomposition of LAPACK"),
     ("numba_xx", "a function of BLAS or LAPACK"),
     ("numba_xgesv", "a function of LAPACK"),
-    ("numba_gil", "something that needs Python's lock"),
+    ("numba_get_internal_random_state", "a set"),
+    ("numba_set", "a set"),
+    ("numba_gil", "something that needs Python's lock, such as printing"),
     ("Py", "an object of Python"),
     ("numba_unpickle", "an exception whose message is made at run time"),
     ("NRT_", "a list that grows, a dict or a set"),
@@ -57,7 +59,7 @@ def misunderstood(code: str) -> str:
     """Say what in the code Enzyme does not understand; nothing where it understands all."""
     for name in _called(code):
         if not _is_known(name):
-            return f"it calls {_reason(name)} ({name})"
+            return f"it needs {_reason(name)} ({name[:60]})"
     for found in _INSTRUCTION.finditer(code):
         if found[1] in _REFUSED:
             return f"it contains {_REFUSED[found[1]]}"
