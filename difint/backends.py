@@ -370,7 +370,8 @@ class AutoEnzyme(Backend):
             module = self._import("enzyme_ad", "difint.engines.numba.enzyme")
             engine: Engine = module.engine(self)
         except BackendUnavailableError as error:
-            raise BackendUnavailableError(f"{error}\n{_ENZYME_WHEELS}", name=error.name) from error
+            text = str(unavailable(repr(self), "enzyme-ad", self.extra))
+            raise BackendUnavailableError(f"{text}\n{_ENZYME_WHEELS}", name=error.name) from error
         return engine
 
     def counterpart(self, mode: Mode) -> AutoEnzyme:

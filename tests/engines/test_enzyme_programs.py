@@ -1,6 +1,7 @@
 """Random programs: AutoEnzyme, in both modes, against the dual numbers of AutoNumba.
 
-``DIFINT_PROGRAMS=5000`` runs that many, other ones each time; each costs some ten seconds, most of it Numba's.
+``DIFINT_PROGRAMS=5000`` runs that many, other ones each time. Each costs some ten seconds, most of
+them Numba's.
 """
 
 from __future__ import annotations

@@ -114,17 +114,21 @@ overloading(np.clip)(_choose_clipped)
 register(np.clip, 3, clipped)
 
 
+_SCALARS = (Active, types.Float)
+
+
 @infer_global(operator.getitem)
 class _Lengthened(AbstractTemplate):
     """The type of ``x[None]`` for a scalar, which NumPy's scalars have too: an array of one."""
 
     def generic(self, args: tuple[Any, ...], kws: dict[str, Any]) -> Any:
-        if isinstance(args[0], Active) and isinstance(args[1], types.NoneType):
+        if isinstance(args[0], _SCALARS) and isinstance(args[1], types.NoneType):
             return signature(types.Array(args[0], 1, "C"), *args)
         return None
 
 
 @lower_builtin(operator.getitem, Active, types.NoneType)
+@lower_builtin(operator.getitem, types.Float, types.NoneType)
 def _lengthen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
     inner = signature(sig.return_type, sig.args[0])
     return context.compile_internal(builder, lambda x: np.array((x,)), inner, args[:1])

@@ -48,7 +48,8 @@ class _Worker:
             if code is not None and complaint is not None:
                 return code.decode(), complaint.decode()
             self._process = None
-            return "", _ended(process.wait())
+            process.communicate()  # closes the pipes
+            return "", _ended(process.returncode)
 
     def _running(self) -> Any:
         """Start the process, unless it runs; a forked process has none."""

@@ -41,7 +41,7 @@ _REASONS: Final = (
     ("numba_xgesv", "a function of LAPACK"),
     ("numba_get_internal_random_state", "a set"),
     ("numba_set", "a set"),
-    ("numba_gil", "something that needs Python's lock, such as printing"),
+    ("numba_gil", "printing, or else what needs Python's lock"),
     ("Py", "an object of Python"),
     ("numba_unpickle", "an exception whose message is made at run time"),
     ("NRT_", "a list that grows, a dict or a set"),
