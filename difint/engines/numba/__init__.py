@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from difint.engine import Apply, Arrays, At, Compiled, Engine, Kernel, Occasion
+from difint.engine import Engine, Occasion
 from difint.engines.numba import (  # noqa: F401  # they register overloads
+    building,
     compressed,
     compressed_hessian,
     creation,
@@ -28,29 +29,6 @@ from difint.problem import Problem
 if TYPE_CHECKING:
     from difint.backends import AutoNumba
     from difint.dependence.sets import Rows
-
-
-def _kernel(operator: str, arrays: Arrays, problem: Problem, *, value: bool) -> Kernel:
-    """Build an operator without a tangent."""
-    made = compiled(operator, arrays, problem)
-    return made.full if value else made.kernel
-
-
-def _at(operator: str, arrays: Arrays, problem: Problem, *, value: bool, reuse: bool = False) -> At:
-    """Build an operator with a tangent, staged; nothing of it depends on the point alone."""
-    made = compiled(operator, arrays, problem)
-
-    def at(x: Any, *contexts: Any) -> Apply:
-        if value:
-            return lambda t: made.full(x, t, *contexts)
-        return lambda t: (None, made.kernel(x, t, *contexts))
-
-    return at
-
-
-def _whole(operator: str, arrays: Arrays, problem: Problem, occasion: Occasion) -> Compiled:
-    """Build an operator that fills its results."""
-    return compiled(operator, arrays, problem, occasion.batch)
 
 
 def _dependence(problem: Problem, occasion: Occasion, *, curved: bool, local: bool) -> Rows:
@@ -72,16 +50,12 @@ def engine(backend: AutoNumba) -> Engine:
         dependence=_dependence,
         holds_integers=True,
     )
-    plain = [name for name, recipe in RECIPES.items() if recipe.tangent is None]
+    staged = partial(building.staged, compiled)
     return Engine(
         arrays=arrays,
-        pushforward=partial(_at, "pushforward"),
-        native={
-            **{name: partial(_kernel, name) for name in plain},
-            "pullback": partial(_at, "pullback"),
-            "hvp": partial(_at, "hvp"),
-        },
-        compiled={name: partial(_whole, name) for name in RECIPES},
+        pushforward=partial(staged, "pushforward"),
+        native={**building.native(compiled, RECIPES), "pullback": partial(staged, "pullback")},
+        compiled={name: partial(building.whole, compiled, name) for name in RECIPES},
         compressed={"jacobian": compressed.jacobian, "hessian": compressed_hessian.hessian},
         inplace=True,
     )

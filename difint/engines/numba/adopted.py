@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import abc
+from collections import OrderedDict
 from collections.abc import Sequence
-from typing import Any
+from threading import Lock
+from typing import Any, Generic, TypeVar, final
 
 import numpy as np
 from numba.core import types
@@ -49,6 +51,36 @@ class Adopted(abc.ABC):
         """List the leaves of unwrapped contexts, laid out as they are compiled for."""
         found = PYTHON_TREES.flatten(list(contexts))[0]
         return [laid_out(leaf, place) for leaf, place in zip(found, self.leaves, strict=True)]
+
+
+F = TypeVar("F", bound=Adopted)
+
+_KEPT = 256
+"""Functions that are kept."""
+
+
+@final
+class Recent(Generic[F]):
+    """The functions that were adopted lately, by the digests of all that they depend on."""
+
+    def __init__(self) -> None:
+        self._functions: OrderedDict[str, F] = OrderedDict()
+        self._lock = Lock()
+
+    def find(self, key: str) -> F | None:
+        """Get what was kept."""
+        with self._lock:
+            if key in self._functions:
+                self._functions.move_to_end(key)
+            return self._functions.get(key)
+
+    def keep(self, key: str, function: F) -> F:
+        """Keep a function, and forget those that were not asked for the longest time."""
+        with self._lock:
+            self._functions[key] = function
+            while len(self._functions) > _KEPT:
+                self._functions.popitem(last=False)
+        return function
 
 
 def laid_out(leaf: Any, place: Place) -> Any:

@@ -16,7 +16,7 @@ from difint.engines.numba.adopted import Adopted
 from difint.engines.numba.buffers import zero_of
 from difint.engines.numba.chunks import ChunkSize, candidates, chunk_of, fastest
 from difint.engines.numba.dual import Dual
-from difint.engines.numba.entries import Door, input_place, result_place
+from difint.engines.numba.entries import Door, Place, input_place, result_place
 from difint.engines.numba.exports import NumbaExport
 from difint.engines.numba.glue import freshener
 from difint.engines.numba.lowering import DualFunction, dual_for
@@ -156,7 +156,7 @@ def _swept(
     chunks = _chunks(operator, n, count, chunk)
     core = kernels.core(sweep, chunks, parallel=backend.parallel, fastmath=backend.fastmath)
     key = function.digest.shared(operator, batch, shape, problem.y.shape, problem.y.dtype)
-    return _door(recipe, (core, chunks), problem, function, batch, key)
+    return door_of(operator, (core, chunks), problem, function, batch, key)
 
 
 def _chunks(operator: str, n: int, count: int, chunk: int) -> int:
@@ -165,15 +165,20 @@ def _chunks(operator: str, n: int, count: int, chunk: int) -> int:
     return chunks * count if operator == "hvp" else chunks
 
 
-def _door(
-    recipe: Recipe,
+def door_of(
+    operator: str,
     core: tuple[Any, int],
     problem: Problem,
-    function: DualFunction,
+    function: Adopted,
     batch: int | None,
     key: str | None,
+    lower_place: Callable[..., Place] = result_place,
 ) -> Door:
-    x, y = problem.x, problem.y
+    """Describe the arguments and the results of an operator's sweep.
+
+    ``core`` is the sweep, and how many chunks it has; ``lower_place`` describes a lower order.
+    """
+    x, y, recipe = problem.x, problem.y, RECIPES[operator]
     shapes = {"x": x.shape, "y": y.shape, "y,x": (y.size, x.size), "x,x": (x.size, x.size)}
     dtypes = {"x": x.dtype, "y": y.dtype, "y,x": y.dtype, "x,x": x.dtype}
     inputs = [input_place("x", np.empty(x.shape, x.dtype))]
@@ -183,9 +188,10 @@ def _door(
         inputs.append(input_place("t", np.empty((*prefix, *like.shape), like.dtype)))
     out = result_place("out", (*prefix, *shapes[recipe.out]), dtypes[recipe.out])
     lower = tuple(
-        result_place(f"lower{i}", shapes[part], dtypes[part]) for i, part in enumerate(recipe.lower)
+        lower_place(f"lower{i}", shapes[part], dtypes[part]) for i, part in enumerate(recipe.lower)
     )
-    return Door(*core, tuple(inputs), function.leaves, out, lower, key)
+    shown = tuple(shapes[part] for part in recipe.lower)
+    return Door(*core, tuple(inputs), function.leaves, out, lower, key, shown=shown)
 
 
 def callable_of(

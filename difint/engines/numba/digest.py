@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterator
 from functools import cache
 from importlib.metadata import version
-from importlib.resources import files
+from pathlib import Path
 from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import Any, final
 
@@ -33,16 +33,17 @@ def _machine() -> str:
     features = binding.get_host_cpu_features().flatten()
     told = sorted(one for one in os.environ.items() if one[0].startswith("NUMBA_"))
     chosen = (told, config.NUMBA_NUM_THREADS)
-    parts = (sys.version, packages, binding.get_host_cpu_name(), features, chosen, _sources())
+    parts = (sys.version, packages, binding.get_host_cpu_name(), features, chosen, sources())
     return repr(parts)
 
 
-def _sources() -> str:
+@cache
+def sources() -> str:
     """Tell this compiler from other versions of it."""
-    found = hashlib.sha256((files("difint") / "rules.py").read_bytes())
-    for file in sorted(files(__package__).iterdir(), key=lambda file: file.name):
-        if file.name.endswith(".py"):
-            found.update(file.read_bytes())
+    folder = Path(__file__).parent
+    found = hashlib.sha256((folder.parents[1] / "rules.py").read_bytes())
+    for file in sorted(folder.rglob("*.py")):
+        found.update(file.read_bytes())
     return found.hexdigest()
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from threading import Lock
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
@@ -15,7 +13,7 @@ from numba.np.numpy_support import from_dtype
 
 from difint.checks import check_returned
 from difint.contexts import Constant
-from difint.engines.numba.adopted import Adopted, joined
+from difint.engines.numba.adopted import Adopted, Recent, joined
 from difint.engines.numba.adoption import Adoption, names_in
 from difint.engines.numba.buffers import buffer_of, lifted, read, zero_of
 from difint.engines.numba.chunks import ChunkSize, chunk_of
@@ -108,9 +106,7 @@ def check_dtype(lowering: Lowering, name: str, dtype: np.dtype[Any]) -> None:
     raise UnsupportedError(text)
 
 
-_KEPT = 256
-_functions: OrderedDict[str, DualFunction] = OrderedDict()
-_lock = Lock()
+_functions: Recent[DualFunction] = Recent()
 
 
 def _adopted(backend: AutoNumba, lowering: Lowering, x: Any) -> DualFunction:
@@ -126,10 +122,8 @@ def _adopted(backend: AutoNumba, lowering: Lowering, x: Any) -> DualFunction:
         adoption, (backend, lowering.operator, lowering.described, contexts, leaves), lowering.y
     )
     key = digest.key()
-    with _lock:
-        if key in _functions:
-            _functions.move_to_end(key)
-            return _functions[key]
+    if (found := _functions.find(key)) is not None:
+        return found
     call = caller(lowering, f, contexts)
     tried = Adoption(lowering.operator, backend.fastmath, checked=True).adopt(lowering.f)
     calls = tuple(make(lowering, tried, contexts) for make in (caller, valuer))
@@ -137,11 +131,7 @@ def _adopted(backend: AutoNumba, lowering: Lowering, x: Any) -> DualFunction:
     probe = _probe(lowering, calls, (contexts, leaves, digest), dual, x)
     how = (lowering.y is not None, adoption.names, probe)
     made = DualFunction(backend, call, contexts, leaves, *how, {}, digest)
-    with _lock:
-        _functions[key] = made
-        while len(_functions) > _KEPT:
-            _functions.popitem(last=False)
-    return made
+    return _functions.keep(key, made)
 
 
 def leaf_places(lowering: Lowering, contexts: tuple[Argument, ...]) -> tuple[Place, ...]:

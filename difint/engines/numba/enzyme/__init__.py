@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from difint.engine import Apply, Arrays, At, Compiled, Engine, Kernel, Occasion
-from difint.engines.numba.enzyme.compiling import SHAPES, compiled
+from difint.engine import Engine, Occasion
+from difint.engines.numba import building
+from difint.engines.numba.compiling import RECIPES
+from difint.engines.numba.enzyme.compiling import compiled
 from difint.engines.numba.enzyme.compressed import entries
 from difint.engines.numba.enzyme.lowering import KINDS, lower
 from difint.engines.numba.enzyme.process import library
@@ -23,29 +25,6 @@ from difint.problem import Problem
 if TYPE_CHECKING:
     from difint.backends import AutoEnzyme
     from difint.dependence.sets import Rows
-
-
-def _kernel(operator: str, arrays: Arrays, problem: Problem, *, value: bool) -> Kernel:
-    """Build an operator without a tangent."""
-    made = compiled(operator, arrays, problem)
-    return made.full if value else made.kernel
-
-
-def _at(operator: str, arrays: Arrays, problem: Problem, *, value: bool, reuse: bool = False) -> At:
-    """Build an operator with a tangent, staged; nothing of it depends on the point alone."""
-    made = compiled(operator, arrays, problem)
-
-    def at(x: Any, *contexts: Any) -> Apply:
-        if value:
-            return lambda t: made.full(x, t, *contexts)
-        return lambda t: (None, made.kernel(x, t, *contexts))
-
-    return at
-
-
-def _whole(operator: str, arrays: Arrays, problem: Problem, occasion: Occasion) -> Compiled:
-    """Build an operator that fills its results."""
-    return compiled(operator, arrays, problem, occasion.batch)
 
 
 def _dependence(problem: Problem, occasion: Occasion, *, curved: bool, local: bool) -> Rows:
@@ -76,16 +55,14 @@ def engine(backend: AutoEnzyme) -> Engine:
         holds_integers=True,
     )
     forward, reverse = backend.mode != "reverse", backend.mode != "forward"
-    plain = [name for name, shape in SHAPES.items() if shape.tangent is None]
+    staged = partial(building.staged, compiled)
+    primitives = {name: partial(staged, name) for name in ("pushforward", "pullback")}
     return Engine(
         arrays=arrays,
-        pushforward=partial(_at, "pushforward") if forward else None,
-        pullback=partial(_at, "pullback") if reverse else None,
-        native={
-            **{name: partial(_kernel, name) for name in plain},
-            **{name: partial(_at, name) for name in ("pushforward", "pullback", "hvp")},
-        },
-        compiled={name: partial(_whole, name) for name in SHAPES},
+        pushforward=primitives["pushforward"] if forward else None,
+        pullback=primitives["pullback"] if reverse else None,
+        native={**building.native(compiled, RECIPES), **primitives},
+        compiled={name: partial(building.whole, compiled, name) for name in RECIPES},
         compressed={
             **({"jacobian": partial(entries, "jacobian")} if forward else {}),
             **({"hessian": partial(entries, "hessian")} if reverse else {}),

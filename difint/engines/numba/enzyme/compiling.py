@@ -6,13 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, final
 
-import numpy as np
 from numba import njit
 from numba.np.numpy_support import from_dtype
 
 from difint.engine import Arrays, Compiled
-from difint.engines.numba.compiling import callable_of
-from difint.engines.numba.entries import Door, input_place, lower_place, result_place
+from difint.engines.numba.compiling import callable_of, door_of
+from difint.engines.numba.entries import Door, lower_place
 from difint.engines.numba.enzyme import sweeps
 from difint.engines.numba.enzyme.derivatives import Derivative, NotDifferentiable, caller
 from difint.engines.numba.enzyme.lowering import EnzymeFunction
@@ -98,34 +97,6 @@ _ROUTES = {
 }
 
 
-@final
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """What an operator takes and gives: ``"x"``, ``"y"``, or a matrix ``"y,x"`` or ``"x,x"``.
-
-    Attributes:
-        tangent: what its tangents are like; ``None`` without.
-        out: its result.
-        lower: the lower orders.
-    """
-
-    tangent: str | None
-    out: str
-    lower: tuple[str, ...]
-
-
-SHAPES = {
-    "pushforward": Shape("x", "y", ("y",)),
-    "pullback": Shape("y", "x", ("y",)),
-    "derivative": Shape(None, "y", ("y",)),
-    "gradient": Shape(None, "x", ("y",)),
-    "jacobian": Shape(None, "y,x", ("y",)),
-    "second_derivative": Shape(None, "y", ("y", "y")),
-    "hvp": Shape("x", "x", ("x",)),
-    "hessian": Shape(None, "x,x", ("y", "x")),
-}
-
-
 def compiled(operator: str, arrays: Arrays, problem: Problem, batch: int | None = None) -> Compiled:
     """Compile an operator, once for a problem; ``batch`` is the number of tangents in a tuple."""
     function = function_of(problem)
@@ -171,7 +142,9 @@ def _compile(
         recipe = _EMPTY
     sizes = _sizes(recipe, problem, function, batch)
     sweep = made_sweep(recipe, sizes, function)
-    door = _door(operator, (sweep, sizes.chunks), problem, function, batch)
+    told = ("enzyme", operator, batch, problem.y.shape, problem.y.dtype)
+    core, key = (sweep, sizes.chunks), function.digest.shared(*told)
+    door = door_of(operator, core, problem, function, batch, key, lower_place)
     entry, at = opened(problem, function, door, batch)
     route = _ROUTES[recipe.kind].format(calls=sizes.chunks)
     trees = [form.described.structure for form in (problem.x_form, problem.y_form)]
@@ -257,27 +230,3 @@ def raising(function: EnzymeFunction) -> Any:
     source = f"def again(x, leaves):\n    probe(x, {names}0.0)\n    raise RuntimeError(message)\n"
     env = {"probe": function.probe, "message": sweeps.NO_STATUS}
     return njit(**PART)(from_source(source, "again", env))
-
-
-def _door(
-    operator: str,
-    core: tuple[Any, int],
-    problem: Problem,
-    function: EnzymeFunction,
-    batch: int | None,
-) -> Door:
-    x, y, shape = problem.x, problem.y, SHAPES[operator]
-    shapes = {"x": x.shape, "y": y.shape, "y,x": (y.size, x.size), "x,x": (x.size, x.size)}
-    dtypes = {"x": x.dtype, "y": y.dtype, "y,x": y.dtype, "x,x": x.dtype}
-    inputs = [input_place("x", np.empty(x.shape, x.dtype))]
-    prefix = () if batch is None else (batch,)
-    if shape.tangent is not None:
-        like = {"x": x, "y": y}[shape.tangent]
-        inputs.append(input_place("t", np.empty((*prefix, *like.shape), like.dtype)))
-    out = result_place("out", (*prefix, *shapes[shape.out]), dtypes[shape.out])
-    lower = tuple(
-        lower_place(f"lower{i}", shapes[part], dtypes[part]) for i, part in enumerate(shape.lower)
-    )
-    shown = tuple(shapes[part] for part in shape.lower)
-    key = function.digest.shared("enzyme", operator, batch, y.shape, y.dtype)
-    return Door(*core, tuple(inputs), function.leaves, out, lower, key, shown=shown)

@@ -16,6 +16,7 @@ from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
 
 from difint import keeping
+from difint.engines.numba.digest import sources
 from difint.engines.numba.enzyme.blas import definitions
 from difint.engines.numba.enzyme.markers import VECTORS, Flat, Kind, asked, valued
 from difint.engines.numba.enzyme.process import differentiate, enzyme_version
@@ -234,7 +235,7 @@ def _told(lines: list[str]) -> str:
 
 
 def _versions() -> tuple[Any, ...]:
-    return enzyme_version(), binding.llvm_version_info, FLAGS
+    return enzyme_version(), binding.llvm_version_info, FLAGS, sources()
 
 
 def _kept(place: Path | None) -> str | None:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from dataclasses import dataclass, replace
-from threading import Lock
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 from numba import njit
 from numba.core import types
 
-from difint.engines.numba.adopted import Adopted
+from difint.engines.numba.adopted import Adopted, Recent
 from difint.engines.numba.adoption import Adoption
 from difint.engines.numba.digest import Digest
 from difint.engines.numba.entries import Place, input_place
@@ -99,9 +97,7 @@ def lower(backend: AutoEnzyme, lowering: Lowering) -> Problem:
     return Problem(function, *templates, x_form, y_form, lowering, frozen=function.frozen)
 
 
-_KEPT = 256
-_functions: OrderedDict[str, EnzymeFunction] = OrderedDict()
-_lock = Lock()
+_functions: Recent[EnzymeFunction] = Recent()
 
 
 def _adopted(backend: AutoEnzyme, lowering: Lowering, x: Any) -> EnzymeFunction:
@@ -118,10 +114,8 @@ def _adopted(backend: AutoEnzyme, lowering: Lowering, x: Any) -> EnzymeFunction:
     told = (backend, enzyme_version(), lowering.described, contexts, leaves)
     digest = digest_of(adoption, told, lowering.y)
     key = digest.key()
-    with _lock:
-        if key in _functions:
-            _functions.move_to_end(key)
-            return _functions[key]
+    if (found := _functions.find(key)) is not None:
+        return found
     probe = _probe(lowering, f, (contexts, leaves, digest), x)
     length = sum(len(code.co_code) for code, _ in adoption.codes)
     how = (lowering.y is not None, length, adoption.names, probe)
@@ -180,12 +174,7 @@ def _with_primal(function: EnzymeFunction, lowering: Lowering, x: Any, y: Any) -
     leaves = tuple(map(_llvm, function.leaves)), tuple(map(_hint, function.leaves))
     flat = Flat(x.size, y.size, llvm[x.dtype], llvm[y.dtype], *leaves)
     complete = replace(function, primal=Primal(*made, flat))
-    with _lock:
-        key = function.digest.key()
-        complete = _functions.setdefault(key, complete)
-        while len(_functions) > _KEPT:
-            _functions.popitem(last=False)
-    return complete
+    return _functions.keep(function.digest.key(), complete)
 
 
 def _llvm(place: Place) -> str:
