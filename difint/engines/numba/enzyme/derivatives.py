@@ -239,19 +239,24 @@ def _versions() -> tuple[Any, ...]:
 
 
 def _kept(place: Path | None) -> str | None:
+    """Read code, if it is whole."""
     try:
         if place is None:
             return None
-        content = place.read_text()
+        told, _, code = place.read_text().partition("\n")
         keeping.touch(place)
-        return content
-    except OSError:
+        return code if told == _digest(code) else None
+    except (OSError, UnicodeDecodeError):
         return None
+
+
+def _digest(code: str) -> str:
+    return hashlib.sha256(code.encode()).hexdigest()
 
 
 def _store(place: Path, code: str) -> None:
     try:
-        keeping.store(place, code.encode(), _MOST)
+        keeping.store(place, f"{_digest(code)}\n{code}".encode(), _MOST)
     except OSError:  # a full disk: nothing is kept
         return
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import cache, cached_property
 from typing import Any, final
 
-from numba import jit, njit
+from numba import jit
 from numba.core import externals, typing
 from numba.core.codegen import JITCPUCodegen
 from numba.core.compiler_lock import global_compiler_lock
@@ -19,6 +19,8 @@ from numba.core.cpu import CPUContext, CPUTargetOptions
 from numba.core.descriptors import TargetDescriptor
 from numba.core.dispatcher import Dispatcher
 from numba.core.fastmathpass import rewrite_module
+from numba.core.registry import cpu_target
+from numba.core.runtime import rtsys
 from numba.core.target_extension import (
     CPU,
     dispatcher_registry,
@@ -97,7 +99,7 @@ class _Descriptor(TargetDescriptor):
 @cache
 def _registered() -> None:
     """Tell Numba of the target, when it is first needed."""
-    njit("void()")(lambda: None)  # Numba's runtime must have been set up for its own target before
+    rtsys.initialize(cpu_target.target_context)  # it is set up once, and not for this target
 
     class ScalarDispatcher(Dispatcher):
         targetdescr = _Descriptor(_NAME)

@@ -49,6 +49,10 @@ _SYMBOL = re.compile(rf'c"[^"]*"|@({_NAME})')
 """A name, or bytes, in which no name is one."""
 
 
+_MANGLED = re.compile(r"_ZN[\w.$]+")
+"""Names of functions, which those of blocks contain where they were inlined."""
+
+
 def canonical(code: str, fixed: frozenset[str]) -> str:
     """Rename what is defined here: Numba's names differ in every process, the code does not."""
     defined = re.findall(rf"^(?:define [^@\n]*|)@({_NAME})", code, re.MULTILINE)
@@ -56,7 +60,9 @@ def canonical(code: str, fixed: frozenset[str]) -> str:
     kept = {*declared, *fixed, *(one for one in defined if one.startswith("llvm."))}
     renamed = [one for one in dict.fromkeys(defined) if one not in kept]
     names = {one: f"@difint.{i}" for i, one in enumerate(renamed)}
-    return _SYMBOL.sub(lambda found: names.get(found[1], found[0]), code)
+    code = _SYMBOL.sub(lambda found: names.get(found[1], found[0]), code)
+    mangled = {one: f"difint.{i}" for i, one in enumerate(dict.fromkeys(_MANGLED.findall(code)))}
+    return _MANGLED.sub(lambda found: mangled[found[0]], code)
 
 
 _INTRINSICS = "sin|cos|tan|asin|acos|atan|sinh|cosh|tanh|exp|exp2|log|log2|log10|pow"
