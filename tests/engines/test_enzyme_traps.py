@@ -453,3 +453,70 @@ print(*(one._process.pid for one in process._workers.values() if one._process))
 def test_the_status_of_code_that_does_not_raise_again() -> None:
     """The text that a user would see, were Enzyme's code to say that f raised where it does not."""
     assert sweeps.NO_STATUS.startswith("difint: ") and "prepare again" in sweeps.NO_STATUS
+
+
+MEETING_PATHS = """
+import math
+import numpy as np
+import difint as di
+
+def first(x):
+    total, v = 0.1 * x[1], x * 0.7
+    for i in range(2):
+        total = total * 0.9 + v[i] * np.tanh(x[0])
+        if total > 2.74:
+            continue
+        v, k = v * 0.9, 0
+        while k < 6 and total < 8.0:
+            k += 1
+            total = total * 1.01 + 0.2 + 0.05 * np.maximum(x[0], -0.344)
+            total = total + 0.1 * np.sum(np.tanh(x))
+    return total + 0.2 * np.sum(v)
+
+def second(x):
+    total, v, k = 0.1 * x[1], x * 0.7, 0
+    while k < 6 and total < 8.0:
+        k += 1
+        total = total * 1.01 + 0.2 + 0.05 * np.cos(x[0])
+        if x[3] / (1.3 + 0.966**2) > -0.377:
+            v = np.concatenate((x[2:], x[:2]))
+            v[4] = np.sum(x * x)
+        else:
+            total = total + 0.3 * np.prod(1.0 + 0.1 * x)
+        total = total + 0.3 * max(-0.247, x[3])
+    k = 0
+    while k < 6 and total < 8.0:
+        k += 1
+        total = total * 1.01 + 0.2 + 0.05 * np.arcsin(0.9 * np.sin(x[2]))
+        for i in range(5):
+            total = total * 0.9 + v[i] * np.mean(x)
+            total = total + 0.1 * np.sum(x * 0.9)
+    return total + 0.2 * np.sum(v)
+
+def third(x):
+    total = 0.1 * x[1]
+    if x[-1] > 0.713:
+        if math.sin(x[0]) > 2.01:
+            return total + np.arctan(x[1])
+        if np.sqrt(np.sum(x * x) + 0.1) > 0.687:
+            total = total + 0.3 * (0.722 - x[0]) + 0.3 * np.sum(x * x)
+        else:
+            total = np.sin(total) - x[0] + 0.3 * min(x[0], x[3])
+    total = total + (0.3 * np.mean(x) if np.max(x) > -0.108 else -x[1])
+    return total + 0.2 * np.sum(np.clip(np.maximum(x, 0.1), -0.8, 0.9))
+
+def f(x):
+    y = np.empty(3, x.dtype)
+    y[0], y[1], y[2] = first(x), second(x), third(x)
+    return y
+
+for x in np.random.default_rng(310000).uniform(-1.2, 1.3, (4, 5)):
+    got = di.jacobian(f, di.AutoEnzyme("reverse", width=1, verify=False), x)
+    np.testing.assert_allclose(got, di.jacobian(f, di.AutoFiniteDiff(), x), rtol=1e-6, atol=1e-8)
+"""
+
+
+def test_arrays_of_paths_that_meet() -> None:
+    """In a process of its own: where Enzyme takes a wrong path back, it reads any memory."""
+    done = subprocess.run([sys.executable, "-c", MEETING_PATHS], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
