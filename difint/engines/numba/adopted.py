@@ -82,6 +82,11 @@ class Recent(Generic[F]):
                 self._functions.popitem(last=False)
         return function
 
+    def clear(self) -> None:
+        """Forget all."""
+        with self._lock:
+            self._functions.clear()
+
 
 def laid_out(leaf: Any, place: Place) -> Any:
     """Copy an array that is laid out otherwise than it is compiled for."""
