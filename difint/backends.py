@@ -141,7 +141,7 @@ def check_size(where: str, size: Any, default: str, *others: str, name: str = "c
     raise ArgumentError(text)
 
 
-_Moded = TypeVar("_Moded", "AutoJax", "AutoTorch")
+_Moded = TypeVar("_Moded", "AutoEnzyme", "AutoJax", "AutoTorch")
 
 
 def of_one_mode(backend: _Moded, mode: Mode) -> _Moded:
@@ -357,7 +357,7 @@ class AutoEnzyme(Backend):
         check_choice("AutoEnzyme", "mode", self.mode, (None, "forward", "reverse"))
         check_choice("AutoEnzyme", "verify", self.verify, (True, False))
         if self.width is not None:
-            check_size("AutoEnzyme", self.width, "up to 16 tangents at once")
+            check_size("AutoEnzyme", self.width, "up to 16 tangents at once", name="width")
 
     @classmethod
     def candidates(cls) -> tuple[Backend, ...]:
@@ -376,7 +376,7 @@ class AutoEnzyme(Backend):
 
     def counterpart(self, mode: Mode) -> AutoEnzyme:
         """Return the backend that does the same in forward or in reverse mode alone."""
-        return replace(self, mode=mode)
+        return of_one_mode(self, mode)
 
 
 @final

@@ -484,3 +484,11 @@ def test_through_another_backend() -> None:
     second = di.SecondOrder(ENZYME, di.AutoFiniteDiff())
     with pytest.raises(di.UnsupportedError, match="through another backend"):
         di.hessian(lambda x: np.sum(x**3), second, X)
+
+
+def test_counterparts_and_sizes() -> None:
+    assert di.reverse_counterpart(di.AutoEnzyme(width=3)) == di.AutoEnzyme("reverse", width=3)
+    with pytest.raises(di.UnsupportedError, match=r"AutoEnzyme\(mode='forward'\) has no reverse"):
+        di.reverse_counterpart(di.AutoEnzyme("forward"))
+    with pytest.raises(di.ArgumentError, match="width is not a size"):
+        di.AutoEnzyme(width=0)
