@@ -520,3 +520,46 @@ def test_arrays_of_paths_that_meet() -> None:
     """In a process of its own: where Enzyme takes a wrong path back, it reads any memory."""
     done = subprocess.run([sys.executable, "-c", MEETING_PATHS], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def leaves_early(x: Any) -> Any:
+    total = x[0] * x[0]
+    if x[1] > 100.0:
+        return total
+    total += x[1] ** 2
+    if x[2] > 100.0:
+        return total * total
+    total += x[2] ** 2
+    if x[3] > 100.0:
+        return total * total * total
+    return total * x[3]
+
+
+def breaks_off(x: Any) -> Any:
+    total = 0.1 * x[1] + np.cbrt(2.0 + np.cos(x[0]))
+    v = x * 0.7
+    if np.maximum(x[0], x[0]) > 0.054:
+        for i in range(x.size):
+            total = total * 0.9 + v[i] * np.sum(x * x)
+            if total > 4.14:
+                break
+            total = np.sin(total) + np.arctan2(x[3], 1.5 + x[3] ** 2)
+            total = np.sin(total) + x[0] ** 2
+        total = total + np.sqrt(1.5 + x[3] ** 2)
+    else:
+        v = np.cos(v) * v
+        total = total + 0.3 * np.cbrt(2.0 + np.cos(x[0]))
+    v[1] = min(0.873, x[1])
+    return total + 0.2 * np.sum(v)
+
+
+@pytest.mark.parametrize("f", [leaves_early, breaks_off])
+def test_ways_back_from_several_exits(f: Any) -> None:
+    """What Enzyme records of the way that was taken must survive LLVM's simplifications."""
+    points = np.random.default_rng(7).uniform(-1.2, 1.3, (8, 5))
+    points[0] = 0.14449673824, 1.2099141388, -0.13525245513, -0.42531013515, -1.0317967862
+    points[1, 1] = points[2, 2] = points[3, 3] = 200.0
+    plan = di.prepare_gradient(f, di.AutoEnzyme("reverse", verify=False), points[0])
+    for x in points:
+        expected = di.gradient(f, di.AutoNumba(), x)
+        np.testing.assert_allclose(plan.execute(x), expected, rtol=1e-11, atol=1e-11)

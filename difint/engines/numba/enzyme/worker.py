@@ -16,7 +16,6 @@ from typing import Any, BinaryIO
 FLAGS = (
     "-enzyme-fast-math=0",  # derivatives of infinite and undefined numbers are what they are
     "-enzyme-rematerialize=0",  # it takes arrays made in a loop for others
-    "-enable-gvn-memdep=0",  # LLVM trusts marks by which Enzyme calls different values the same
     "-enzyme-phi-restructure=1",  # else it loses values, and arrays, where several paths meet
     "-enzyme-postopt=0",  # LLVM optimizes afterwards anyway
     "-vectorize-slp=0",
