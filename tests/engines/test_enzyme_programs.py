@@ -77,8 +77,13 @@ def programs(draw: Any) -> str:
         return draw(st.sampled_from(table))
 
     def filled(text: str) -> str:
-        return text.format(s=one(["s", "t"]), t=one(["s", "t", "x[3]"]), i=draw(st.integers(0, 3)),
-                           v=one(["v", "w"]), w=one(["v", "w", "x"]))  # fmt: skip
+        return text.format(
+            s=one(["s", "t"]),
+            t=one(["s", "t", "x[3]"]),
+            i=draw(st.integers(0, 3)),
+            v=one(["v", "w"]),
+            w=one(["v", "w", "x"]),
+        )
 
     def statement() -> str:
         parts = {"scalar": filled(one(SCALARS)), "vector": filled(one(VECTORS))}

@@ -15,7 +15,7 @@ import pytest
 from numba import njit
 
 import difint as di
-from difint.engines.numba.enzyme import derivatives, process, sweeps
+from difint.engines.numba.enzyme import derivatives, process
 from difint.engines.numba.enzyme.process import differentiate
 
 MODES = ["forward", "reverse"]
@@ -387,7 +387,11 @@ def in_use() -> int:
     return int(use.field4 + use.field7)  # hblkhd and uordblks
 
 
-@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallinfo2"), reason="not the GNU C library")
+@pytest.mark.xfail(
+    not hasattr(ctypes.CDLL(None), "mallinfo2"),
+    reason="only the GNU C library tells how much memory it has given out",
+    run=False,
+)
 @pytest.mark.parametrize(("operator", "tangent"), [("gradient", ()), ("hvp", (np.ones(40),))])
 def test_nothing_is_kept_after_a_call(operator: str, tangent: Any) -> None:
     """Also of calls that an exception ends. One call allocates over 100 kB."""
@@ -422,7 +426,7 @@ def test_without_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
         return imported(name, *args, **kwargs)
 
-    process.library.cache_clear()
+    process.extension.cache_clear()
     monkeypatch.setattr(importlib.util, "find_spec", find)
     monkeypatch.setattr(process, "find_spec", find)
     monkeypatch.setattr(builtins, "__import__", load)
@@ -434,7 +438,7 @@ def test_without_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
             di.AutoEnzyme(width=7).engine()
         assert "pip install 'difint[enzyme]'" in str(caught.value)
     finally:
-        process.library.cache_clear()
+        process.extension.cache_clear()
 
 
 def test_the_process_ends_with_this_one() -> None:
@@ -448,11 +452,6 @@ print(*(one._process.pid for one in process._workers.values() if one._process))
     assert done.returncode == 0, done.stderr
     found = [subprocess.run(["ps", "-p", pid], capture_output=True) for pid in done.stdout.split()]
     assert all(one.returncode != 0 for one in found)
-
-
-def test_the_status_of_code_that_does_not_raise_again() -> None:
-    """The text that a user would see, were Enzyme's code to say that f raised where it does not."""
-    assert sweeps.NO_STATUS.startswith("difint: ") and "prepare again" in sweeps.NO_STATUS
 
 
 MEETING_PATHS = """

@@ -44,32 +44,22 @@ def buffer_of(count: int, dual: Dual, *, small: bool = True) -> Any:
 
     ``small=False`` for one that outlives the function that makes it.
     """
-    vector = types.Array(dual, 1, "C")
-    small = small and count * dual.width * dual.float.bitwidth // 8 <= _STACK
-
-    @intrinsic
-    def buffer(typingctx: Any) -> Any:
-        def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-            if not small:
-                return _empty_nd_impl(context, builder, vector, [intp(count)])._getvalue()
-            llvm = context.get_data_type(dual)
-            block = cgutils.alloca_once(builder, ir.ArrayType(llvm, max(count, 1)))
-            data = builder.bitcast(block, llvm.as_pointer())
-            return vector_over(context, builder, vector, data, intp(count))
-
-        return vector(), emit
-
-    return buffer
+    bits = dual.width * dual.float.bitwidth
+    return _room_of(count, dual, on_stack=small and count * bits // 8 <= _STACK)
 
 
 def scratch_of(count: int, ty: Any) -> Any:
     """Make an intrinsic ``() -> vector`` of numbers of a type, on the stack if it is small."""
+    return _room_of(count, ty, on_stack=count * ty.bitwidth // 8 <= _STACK)
+
+
+def _room_of(count: int, ty: Any, *, on_stack: bool) -> Any:
     vector = types.Array(ty, 1, "C")
 
     @intrinsic
-    def scratch(typingctx: Any) -> Any:
+    def room(typingctx: Any) -> Any:
         def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-            if count * ty.bitwidth // 8 > _STACK:
+            if not on_stack:
                 return _empty_nd_impl(context, builder, vector, [intp(count)])._getvalue()
             llvm = context.get_data_type(ty)
             block = cgutils.alloca_once(builder, ir.ArrayType(llvm, max(count, 1)))
@@ -78,7 +68,7 @@ def scratch_of(count: int, ty: Any) -> Any:
 
         return vector(), emit
 
-    return scratch
+    return room
 
 
 def single_of(ty: Any) -> Any:

@@ -17,7 +17,7 @@ from difint.engines.numba.compiling import RECIPES
 from difint.engines.numba.enzyme.compiling import compiled
 from difint.engines.numba.enzyme.compressed import entries
 from difint.engines.numba.enzyme.lowering import KINDS, lower
-from difint.engines.numba.enzyme.process import library
+from difint.engines.numba.enzyme.process import extension
 from difint.engines.numba.watching import watch
 from difint.host import NUMPY_ARRAYS
 from difint.problem import Problem
@@ -44,7 +44,7 @@ def engine(backend: AutoEnzyme) -> Engine:
     Raises:
         BackendUnavailableError: the package ``enzyme-ad`` lacks its compiler.
     """
-    library()
+    extension()
     arrays = replace(
         NUMPY_ARRAYS,
         name="enzyme",

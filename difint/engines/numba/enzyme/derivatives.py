@@ -135,7 +135,7 @@ class Derivative:
     width: int
     made: list[Any] = field(default_factory=list)
 
-    def library(self) -> tuple[str, Any]:
+    def linked(self) -> tuple[str, Any]:
         """Make the library that code which calls it links; and the name in it."""
         if not self.made:
             self.made.append(self._linkable())
@@ -267,7 +267,7 @@ def caller(derivative: Derivative) -> Any:
     @intrinsic
     def call(typingctx: Any, vectors: Any, leaves: Any) -> Any:
         def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-            name, library = derivative.library()
+            name, library = derivative.linked()
             context.active_code_library.add_linking_library(library)
             values = []
             for group, ty in zip(args, sig.args, strict=True):

@@ -57,7 +57,7 @@ class _Worker:
             program = str(files(__package__) / "worker.py")
             pipes: dict[str, Any] = dict.fromkeys(("stdin", "stdout"), subprocess.PIPE)
             self._process = subprocess.Popen(
-                [sys.executable, "-I", program, str(library()), self._flags],
+                [sys.executable, "-I", program, str(extension()), self._flags],
                 stderr=subprocess.DEVNULL,
                 **pipes,
             )
@@ -102,7 +102,7 @@ def differentiate(source: str, *, loose: bool = False) -> tuple[str, str]:
 
 
 @cache
-def library() -> Path:
+def extension() -> Path:
     """Find Enzyme's extension module, without importing it.
 
     Raises:

@@ -138,10 +138,10 @@ def code_of(dispatcher: Any, signature: tuple[Any, ...]) -> tuple[Any, str, Any]
     with target_override(_NAME):
         dispatcher.compile(signature)
     made = dispatcher.overloads[signature]
-    described = made.fndesc
+    code, described = made._asdict()["library"], made.fndesc
     context = dispatcher.targetctx
     ty = context.call_conv.get_function_type(described.restype, described.argtypes)
-    return made.library._final_module, described.llvm_func_name, ty
+    return code._final_module, described.llvm_func_name, ty
 
 
 def machine() -> Any:
