@@ -562,3 +562,25 @@ def test_ways_back_from_several_exits(f: Any) -> None:
     for x in points:
         expected = di.gradient(f, di.AutoNumba(), x)
         np.testing.assert_allclose(plan.execute(x), expected, rtol=1e-11, atol=1e-11)
+
+
+def guarded(x: Any) -> Any:
+    total = 0.0
+    for i in range(x.size):
+        size = abs(x[i])
+        total += x[i] / size / size if size > 0.0 else 0.0
+        if x[i] > 0.0:
+            total += math.log(x[i])
+    return total
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_branches_that_are_not_taken_add_nothing(mode: str) -> None:
+    """Not zero times infinity, which LLVM's selects would bring to the way back."""
+    got = di.gradient(guarded, di.AutoEnzyme(mode), np.array([1.0, -2.0, 0.5, 0.0]))
+    np.testing.assert_allclose(got, [0.0, -0.25, -2.0, 0.0], rtol=1e-14, atol=1e-14)
+
+
+def test_what_ends_the_compiler_is_refused_by_name() -> None:
+    with pytest.raises(di.UnsupportedError, match=r"does not know \(lgamma\)"):
+        di.prepare_gradient(lambda x: math.lgamma(x[0]), di.AutoEnzyme(), X)
